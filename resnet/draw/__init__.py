@@ -1,0 +1,1 @@
+"""Pictures from numpy arrays and plain values; no torch in here."""

@@ -1,0 +1,1 @@
+"""How the shipped files were made, so that anybody can make them again."""
