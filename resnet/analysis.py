@@ -53,9 +53,10 @@ class Analysis:
         wanted: classify.ClassLike | None = None,
         method: str = "gradcam",
         block: str | None = None,
+        progress: cam.Progress | None = None,
     ) -> cam.HeatMap:
-        """The heat map on its block's own grid, in the method's raw units."""
-        return cam.heatmap(self.net, self.trace, self.find(wanted), method, block)
+        """The heat map on its block's own grid, in the method's raw units; see `cam.heatmap`."""
+        return cam.heatmap(self.net, self.trace, self.find(wanted), method, block, progress)
 
     def heatmap(
         self,
@@ -63,8 +64,16 @@ class Analysis:
         method: str = "gradcam",
         block: str | None = None,
         smooth: bool = True,
+        size: tuple[int, int] | None = None,
     ) -> np.ndarray:
         """The heat map on the photo's own pixels.
+
+        Args:
+            wanted: class name or index; the network's answer if None.
+            method: a key of `cam.METHODS`.
+            block: "1.0" ... "4.2"; the last if None.
+            smooth: interpolate between the grid's cells; False shows their bare squares.
+            size: (width, height) of the map if not the photo's own.
 
         Returns:
             float32 [height, width] of the upright photo: 0..1, or -1..1 for the signed CAM.
@@ -74,7 +83,7 @@ class Analysis:
             classify.UnknownClass, cam.CamError: with a sentence for the user.
         """
         found = self.cam(wanted, method, block)
-        return place(found.scaled, self.view, self.photo.size, smooth)
+        return place(found.scaled, self.view, size or self.photo.size, smooth)
 
 
 def place(

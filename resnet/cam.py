@@ -148,7 +148,8 @@ def heatmap(
     if block not in net.block_names:
         raise CamError(f"There is no block “{block}”. Use one of {', '.join(net.block_names)}.")
     # The trace was made in inference mode; autograd needs an ordinary tensor, in float32.
-    activation = trace.blocks[block].output.detach().float().clone()
+    with torch.inference_mode(False):  # the caller may be in that mode too
+        activation = trace.blocks[block].output.detach().float().clone()
     if method == "cam":
         if block != last:
             raise CamError(f"The exact CAM exists at the last block, {last}, only; try HiResCAM.")
@@ -180,6 +181,10 @@ class Tail(nn.Module):
         self.start = nn.Identity()
         self.blocks = nn.Sequential(*(net.block(name) for name in following))
         self.fc = net.fc
+
+    def train(self, mode: bool = True) -> Tail:
+        """Nothing: the library calls `eval()`, but the shared blocks' flags are not ours to set."""
+        return self
 
     def forward(self, stream: Tensor) -> Tensor:
         return self.fc(self.blocks(self.start(stream)).mean((2, 3)))
@@ -217,8 +222,11 @@ def library_cam(
             cam(activation.requires_grad_(not method.slow), [target])
         finally:
             cam.activations_and_grads.release()
+            del cam.get_cam_image  # a reference cycle: the graph would stay until gc runs
             _watch.progress = None
-    return np.maximum(np.asarray(raw[0][0], np.float32), 0)
+    # Ablation-CAM divides by the logit; where that is 0 there is nothing to show.
+    grid = np.nan_to_num(np.asarray(raw[0][0], np.float32), nan=0, posinf=0, neginf=0)
+    return np.maximum(grid, 0)
 
 
 _watch = threading.local()

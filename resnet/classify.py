@@ -46,11 +46,14 @@ def find_class(wanted: ClassLike, labels: Sequence[str]) -> int:
     Raises:
         UnknownClass: nothing fits, or several do; the message names candidates.
     """
-    if isinstance(wanted, int) or wanted.strip().isdigit():
+    # Not isdigit(): "²" is a digit too.  Beyond 4,300 digits int() refuses.
+    if not isinstance(wanted, str) or (wanted.strip().isdecimal() and len(wanted) < 100):
         index = int(wanted)
         if 0 <= index < len(labels):
             return index
-        raise UnknownClass(f"Class {index} does not exist; indices run from 0 to {len(labels) - 1}.")
+        raise UnknownClass(
+            f"Class {index} does not exist; indices run from 0 to {len(labels) - 1}."
+        )
     name = wanted.strip()
     if name in labels:  # "Cardigan" is a dog, "cardigan" a garment: exact case first
         return list(labels).index(name)
@@ -61,7 +64,9 @@ def find_class(wanted: ClassLike, labels: Sequence[str]) -> int:
         return fits[0]
     if fits:
         shown = ", ".join(f"{labels[i]} ({i})" for i in fits[:6])
-        raise UnknownClass(f"“{name}” fits {len(fits)} classes: {shown}. Give the whole name or the index.")
+        raise UnknownClass(
+            f"“{name}” fits {len(fits)} classes: {shown}. Give the whole name or the index."
+        )
     near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
     hint = f" Did you mean {', '.join(labels[folded.index(n)] for n in near)}?" if near else ""
     raise UnknownClass(f"No class is called “{name}”.{hint}")

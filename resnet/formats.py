@@ -38,8 +38,8 @@ MB = 1 << 20
 # is the whole picture, 16 bits deep or more. WebP, AVIF and HEIC hold planes, canvas, a copy of it
 # as Python bytes, and the image. Only JPEG can be shrunk while it is decoded.
 BYTES_PER_PIXEL = {
-    "JPEG": 4, "PNG": 4, "GIF": 4, "BMP": 4, "PNM": 4, "TIFF": 12, "WebP": 16, "AVIF": 16,
-    "HEIC": 16,
+    "JPEG": 4, "PNG": 4, "GIF": 4, "BMP": 4, "PNM": 4, "TIFF": 12, "WebP": 18, "AVIF": 16,
+    "HEIC": 9.5,
 }  # fmt: skip
 DECODE_MEMORY = 224 * MB  # with the file (20 MB) and the result it stays under 300 MB
 
@@ -49,7 +49,7 @@ MAX_SCAN_PIXELS = 1_000_000_000  # scans times pixels; 50 MP in 10 scans are hal
 MAX_EXIF = 1 << 16  # bytes; a JPEG segment cannot hold more
 
 MAX_TILES = 100_000  # strips or tiles of a TIFF, each a Python object and a decoder
-HEADER_READS, LOAD_READS = 10_000, 1_000_000
+HEADER_READS, LOAD_READS = 10_000, 400_000  # honest files need hundreds; about a second at most
 
 READABLE = "Use JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF."
 UNREADABLE = f"This file is not an image this app can read. {READABLE}"
@@ -154,21 +154,22 @@ def sniff(data: bytes) -> str:
     raise ImageError(UNREADABLE)
 
 
-def open_image(data: bytes, max_pixels: int) -> tuple[ImageFile.ImageFile, str]:
+def open_image(data: bytes, name: str, max_pixels: int) -> ImageFile.ImageFile:
     """Open `data` without decoding it, and refuse it if decoding would cost too much.
 
     Args:
         data: the whole file.
+        name: its format, as `sniff` says.
         max_pixels: the most pixels for any format; some have a lower limit of their own.
 
     Returns:
-        The lazy image, ready for `load`, and the name of its format.
+        The lazy image, ready for `load`.
 
     Raises:
-        ImageError: not an allowed format, or too large.
+        ImageError: too large, or no pixels.
+        TooMuchWork: made to be slow or to take much memory.
         Exception: whatever Pillow raises for a broken file; the caller turns it into a sentence.
     """
-    name = sniff(data)
     if name == "AVIF" and _greedy_exif(data):
         raise TooMuchWork
     reader = MeteredReader(data)
@@ -180,7 +181,7 @@ def open_image(data: bytes, max_pixels: int) -> tuple[ImageFile.ImageFile, str]:
     reader.reads_left = LOAD_READS
     reader.bytes_left = 2 * len(data) + 16 * MB
     check_size(image.size, name, min(max_pixels, _format_limit(image, name, data)))
-    return image, name
+    return image
 
 
 def check_size(size: tuple[int, int], name: str, limit: int) -> None:
@@ -205,7 +206,9 @@ def check_size(size: tuple[int, int], name: str, limit: int) -> None:
 
 
 def _millions(pixels: int) -> str:
-    return f"{pixels / 1e6:.0f}" if pixels >= 9.95e6 else f"{pixels / 1e6:.1f}"
+    if pixels > 1e9:
+        return "over 1,000"
+    return f"{pixels / 1e6:.0f}" if pixels >= 9.95e6 else f"{pixels / 1e6:.2g}"
 
 
 def _format_limit(image: ImageFile.ImageFile, name: str, data: bytes) -> int:
@@ -218,9 +221,11 @@ def _format_limit(image: ImageFile.ImageFile, name: str, data: bytes) -> int:
         pixels = image.size[0] * image.size[1]
         if scans > MAX_SCANS or scans * pixels > MAX_SCAN_PIXELS:
             raise TooMuchWork
+    if name == "HEIC" and image.info.get("bit_depth") != 8:
+        per_pixel = 16
     if any(tile[0] in Image.DECODERS for tile in image.tile):  # a decoder written in Python
         return SLOW_PIXELS
-    return DECODE_MEMORY // per_pixel
+    return int(DECODE_MEMORY / per_pixel)
 
 
 def _greedy_exif(data: bytes) -> bool:

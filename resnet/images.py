@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from resnet.formats import MAX_EXIF, MB, ImageError, TooMuchWork, check_size, open_image
+from resnet.formats import MAX_EXIF, MB, ImageError, TooMuchWork, check_size, open_image, sniff
 from resnet.pixels import SHORT_SIDE, to_rgb
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "ImageError", "Photo", "decode", "read_photo"]
@@ -95,7 +95,8 @@ def read_photo(
         if data is None:
             data = _read_file(source, max_bytes)
         _check_bytes(len(data), max_bytes)
-        image, name = open_image(data, max_pixels)
+        name = sniff(data)
+        image = open_image(data, name, max_pixels)
         return _from_file(image, name, full, hashlib.sha256(data).hexdigest())
     except ImageError:
         raise
@@ -112,15 +113,19 @@ def read_photo(
 
 
 def _read_file(path: str | os.PathLike, max_bytes: int) -> bytes:
+    if not isinstance(path, str | os.PathLike):
+        raise ImageError("A photo must be a path, a file's bytes, an image or an array.")
     name = Path(path).name
     try:
         with open(path, "rb", opener=_open_now) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ImageError(f"“{name}” is not a file.")
             return file.read(max_bytes + 1)
+    except ImageError:
+        raise
     except FileNotFoundError:
         raise ImageError(f"There is no file “{name}”.") from None
-    except (OSError, ValueError):  # ValueError: a null byte in the name; ImageError is one too
+    except (OSError, ValueError):  # ValueError: a null byte in the name
         if Path(path).is_dir():
             raise ImageError(f"“{name}” is a folder, not a file.") from None
         raise ImageError(f"The file “{name}” cannot be read.") from None
@@ -133,7 +138,8 @@ def _open_now(path: str, flags: int) -> int:
 def _check_bytes(size: int, limit: int) -> None:
     if size > limit:
         raise ImageError(
-            f"This file is too large; the limit is {limit / MB:.3g} MB. Make it smaller and try again."
+            f"This file is too large; the limit is {limit / MB:.3g} MB. "
+            "Make the picture smaller and try again."
         )
 
 

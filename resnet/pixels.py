@@ -5,19 +5,19 @@ import io
 import numpy as np
 from PIL import Image, ImageCms
 
-from resnet.formats import MB
+from resnet.formats import DECODE_MEMORY, MB
 
 MAX_SIDE = 4096  # longer side kept; the network looks at 224 to 1,333 pixels
 SHORT_SIDE = 512  # never shrunk below: twice what the classifier sees
 MAX_PROFILE = 4 * MB
-_BAND = 1 << 20  # pixels handled at once after decoding
+_BAND = 1 << 18  # pixels handled at once after decoding
 _WIDE = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 def to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    """Any mode → RGB in sRGB on white, at most MAX_SIDE long, band by band to bound memory."""
+    """Any mode → RGB in sRGB on white, band by band; see `_shrink` for its size."""
     width, height = image.size
-    factor = min(-(-max(width, height) // MAX_SIDE), max(1, min(width, height) // SHORT_SIDE))
+    factor = _shrink(width, height)
     rows = factor * max(1, _BAND // (width * factor))
     boxes = [(0, top, width, min(top + rows, height)) for top in range(0, height, rows)]
     notes = []
@@ -49,6 +49,20 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
     return rgb, notes
 
 
+def _shrink(width: int, height: int) -> int:
+    """By which whole number to shrink so that the result fits beside the decoded picture.
+
+    Both take 4 bytes a pixel, and the result is held twice while it is turned upright.
+    """
+    factor, most = 1, max(1, min(width, height) // SHORT_SIDE)
+    while factor < most and (
+        max(width, height) > factor * MAX_SIDE
+        or 4 * width * height * (1 + 2 / factor**2) > DECODE_MEMORY
+    ):
+        factor += 1
+    return factor
+
+
 def _on_white(band: Image.Image) -> tuple[Image.Image, bool]:
     """A band with alpha → RGB on white, and whether any of it was see-through."""
     if band.mode == "La":
@@ -63,11 +77,15 @@ def _on_white(band: Image.Image) -> tuple[Image.Image, bool]:
 def _levels(image: Image.Image, boxes: list) -> tuple[float, float, bool]:
     """(black, white) of a wide mode, and whether values are rescaled.
 
-    16 bits span 0 … 65535. Other integers and floats have no fixed white: the smallest of the
-    usual ranges that holds all values is taken (1, 255, 65535), else their own range.
+    Files seldom say where white is, so the smallest of the usual ranges that holds all values is
+    taken (1 for floats, 255, 65535), else their own range. 16 bits span 0 … 65535, or 0 … 4095
+    where nothing is brighter: that is a 12-bit sensor's picture in 16-bit words.
     """
+    whites = (255.0, 65535.0)
     if image.mode.startswith("I;16"):
-        return 0.0, 65535.0, True
+        whites = (4095.0, 65535.0)
+    elif image.mode == "F":
+        whites = (1.0, 255.0, 65535.0)
     lo, hi = np.inf, -np.inf
     for box in boxes:
         values = np.asarray(image.crop(box), np.float64)
@@ -76,7 +94,7 @@ def _levels(image: Image.Image, boxes: list) -> tuple[float, float, bool]:
             lo, hi = min(lo, values.min()), max(hi, values.max())
     if hi < lo:
         return 0.0, 1.0, True  # nothing finite: black
-    for white in (1.0, 255.0, 65535.0)[image.mode != "F" :]:
+    for white in whites:
         if lo >= 0 and hi <= white:
             return 0.0, white, white != 255
     return lo, max(hi, np.nextafter(lo, np.inf)), True

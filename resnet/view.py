@@ -42,12 +42,17 @@ def look(photo: Photo, spec: WeightSet) -> View:
         else (int(spec.resize * width / height), spec.resize)
     )
     image = photo.image.resize(resized, _RESAMPLE[spec.interpolation])
-    left, top = (int(round((side - spec.crop) / 2.0)) for side in resized)
+    left, top = (_crop_start(side, spec.crop) for side in resized)
     image = image.crop((left, top, left + spec.crop, top + spec.crop))
     # From the resized picture to the file's own pixels (the decoded one may be a draft of it).
     fx, fy = photo.size[0] / resized[0], photo.size[1] / resized[1]
     box = (left * fx, top * fy, (left + spec.crop) * fx, (top + spec.crop) * fy)
     return View(image, box, photo.size)
+
+
+def _crop_start(side: int, crop: int) -> int:
+    """Where torchvision's CenterCrop begins; negative where it pads with black."""
+    return round((side - crop) / 2) if side >= crop else -((crop - side) // 2)
 
 
 def to_tensor(image: Image.Image, spec: WeightSet) -> Tensor:

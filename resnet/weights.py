@@ -6,13 +6,15 @@ Nothing here ever unpickles: `.pth` files are read with `weights_only=True`.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import pickle
-import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -137,7 +139,10 @@ def read_bundle(path: Path, expected: str = "") -> dict[str, Tensor]:
             stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path.name} is not a safetensors file, or it is cut off.") from error
-    return dequantize(stored)
+    try:
+        return dequantize(stored)
+    except (KeyError, RuntimeError) as error:
+        raise WeightsError(f"{path.name} holds int8 tensors without fitting scales.") from error
 
 
 def dequantize(stored: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -164,15 +169,18 @@ def _load_torchvision(spec: WeightSet) -> dict[str, Tensor]:
 
     published = ResNet50_Weights[spec.name.replace("-", "_").upper()]
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(published.url).name
+    if cached.is_file() and not sha256(cached).startswith(spec.sha256):
+        raise WeightsError(
+            f"The copy of {spec.name} in torch's cache ({cached.name}) is damaged; delete it and "
+            "try again, or use he2015."
+        )
     try:
         if not cached.is_file():  # torch's download has no time-out: ask first, with one
             request = urllib.request.Request(published.url, method="HEAD")
             urllib.request.urlopen(request, timeout=10).close()
         return published.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except (urllib.error.URLError, OSError) as error:
-        raise WeightsError(
-            f"{spec.name} could not be downloaded; he2015 works offline."
-        ) from error
+    except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+        raise WeightsError(f"{spec.name} could not be downloaded; he2015 works offline.") from error
     except (RuntimeError, pickle.UnpicklingError) as error:  # wrong hash, or a damaged cache
         raise WeightsError(
             f"{spec.name} arrived damaged ({cached.name}); delete it from torch's cache and "
@@ -232,19 +240,49 @@ def _labels_for(path: Path, labels: str | None, classes: int) -> tuple[str, ...]
             "or with --labels FILE, one name a line."
         )
     try:
-        names = tuple(line.strip() for line in source.read_text("utf-8").splitlines() if line.strip())
+        names = tuple(
+            line.strip() for line in source.read_text("utf-8").splitlines() if line.strip()
+        )
     except UnicodeDecodeError as error:
         raise WeightsError(f"{source.name} is not UTF-8 text.") from error
     if len(names) != classes:
-        raise WeightsError(
-            f"{source.name} names {len(names)} classes, {path.name} has {classes}."
-        )
+        raise WeightsError(f"{source.name} names {len(names)} classes, {path.name} has {classes}.")
     return names
 
 
-_SIDE_KEYS = {
-    "stride_in_1x1": bool, "eps": float, "mean": tuple, "std": tuple,
-    "resize": int, "crop": int, "interpolation": str, "licence": str, "source": str,
+def _colours(value: Any) -> tuple[float, ...]:
+    red, green, blue = value
+    return float(red), float(green), float(blue)
+
+
+def _spread(value: Any) -> tuple[float, ...]:
+    found = _colours(value)
+    if min(found) <= 0:
+        raise ValueError("std must be positive")
+    return found
+
+
+def _side(value: Any) -> int:
+    if not isinstance(value, int) or not 32 <= value <= 1024:
+        raise ValueError(f"a side of {value} pixels is outside 32 to 1024")
+    return value
+
+
+def _interpolation(value: Any) -> str:
+    if value not in ("nearest", "bilinear", "bicubic", "lanczos"):
+        raise ValueError(f"unknown interpolation “{value}”")
+    return str(value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):  # bool("false") is True
+        raise ValueError("stride_in_1x1 must be true or false")
+    return value
+
+
+_SIDE_KEYS: dict[str, Callable] = {
+    "stride_in_1x1": _flag, "eps": float, "mean": _colours, "std": _spread,
+    "resize": _side, "crop": _side, "interpolation": _interpolation, "licence": str, "source": str,
 }  # fmt: skip
 
 
@@ -255,6 +293,8 @@ def _side_notes(path: Path) -> dict:
         return {}
     try:
         notes = json.loads(beside.read_text("utf-8"))
+        if not isinstance(notes, dict):
+            raise ValueError("not a JSON object")
         unknown = set(notes) - set(_SIDE_KEYS)
         if unknown:
             raise ValueError(f"unknown entry “{min(unknown)}”")
@@ -275,7 +315,9 @@ def check(state: dict[str, Tensor], wanted: dict[str, Tensor], name: str) -> Non
         if key.endswith("num_batches_tracked"):
             state.setdefault(key, value)  # a counter for training, of no use here
         if key not in state:
-            raise WeightsError(f"{name}: {key} is missing; it is not a ResNet-50 as torchvision names it.")
+            raise WeightsError(
+                f"{name}: {key} is missing; it is not a ResNet-50 as torchvision names it."
+            )
         if state[key].shape != value.shape:
             found, right = list(state[key].shape), list(value.shape)
             raise WeightsError(f"{name}: {key} has shape {found}, a ResNet-50 needs {right}.")

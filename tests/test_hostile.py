@@ -4,6 +4,7 @@
 JSON line a file. The tests run it and judge.
 """
 
+import contextlib
 import io
 import json
 import os
@@ -34,10 +35,8 @@ def peak_mb() -> float:
 
 
 def reset_peak() -> None:
-    try:
+    with contextlib.suppress(OSError):  # then the peak is that of all files so far, a harder test
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass  # then the peak is that of all files so far, a harder test
 
 
 def work() -> None:
@@ -106,10 +105,15 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width: int, height: int, *chunks: bytes, rows: bytes | None = None, colour=2) -> bytes:
-    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
-    rows = bytes((3 * width + 1) * height) if rows is None else rows
-    idat = png_chunk(b"IDAT", zlib.compress(rows, 1))
+def png(
+    width: int, height: int, *chunks: bytes, rows: int | None = None, depth=8, colour=2
+) -> bytes:
+    """A black PNG with `chunks` before its data, which has `rows` rows (all, unless told)."""
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    row = bytes(1 + width * depth * {0: 1, 2: 3, 6: 4}[colour] // 8) if rows != 0 else b""
+    packer = zlib.compressobj(1)
+    packed = [packer.compress(row) for _ in range(height if rows is None else rows)]
+    idat = png_chunk(b"IDAT", b"".join(packed) + packer.flush())
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + idat + png_chunk(b"IEND", b"")
 
 
@@ -143,22 +147,25 @@ def bombs() -> dict[str, bytes]:
     jpeg = saved(rgb, "JPEG")
     big = Image.new("L", (5000, 5000), 99)
     gif = saved(grey, "GIF")
-    small_png = png(8, 8)
-    size = (256, 4, 1), (257, 4, 1)
+    small_png, chunks = png(8, 8), png_chunk(b"abCd", b"") * 1_500_000
+    zeros = zlib.compress(bytes(60_000_000), 1)
+    exif = tiff(*((40000 + i, 7, 1 << 20, 8) for i in range(20000)), tail=bytes(1 << 20))
+    blank = tiff(tail=bytes(len(exif) - 14))  # saving the bomb itself takes Pillow a minute
+    webp = saved(rgb, "WEBP", lossless=True)
     files = {
-        "png 13000": saved(Image.new("1", (13000, 13000)), "PNG"),
-        "png 30000 header": png(30000, 30000, rows=b""),
-        "png 2^31": png(2**31 - 1, 2**31 - 1, rows=b""),
-        "png zero": png(0, 5, rows=b""),
+        "png 13000": png(13000, 13000, depth=1, colour=0),
+        "png 30000 header": png(30000, 30000, rows=0),
+        "png 2^31": png(2**31 - 1, 2**31 - 1, rows=0),
+        "png zero": png(0, 5, rows=0),
         "png ribbon": png(1, 50000),
         "png ztxt": png(8, 8, *[png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(900_000)))] * 99),
-        "png ztxt large": png(8, 8, png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(60_000_000)))),
-        "png icc": png(8, 8, png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(60_000_000)))),
-        "png chunks": png(8, 8, png_chunk(b"abCd", b"") * 1_500_000),
-        "png chunks after": small_png[:-12] + png_chunk(b"abCd", b"") * 1_500_000 + small_png[-12:],
-        "png zlib short": png(5000, 5000, rows=bytes(10)),
-        "ok png 49 MP": saved(Image.new("RGB", (7000, 7000), (1, 2, 3)), "PNG", compress_level=1),
-        "ok png 49 MP alpha": saved(Image.new("RGBA", (7000, 7000)), "PNG", compress_level=1),
+        "png ztxt large": png(8, 8, png_chunk(b"zTXt", b"a\0\0" + zeros)),
+        "png icc": png(8, 8, png_chunk(b"iCCP", b"a\0\0" + zeros)),
+        "png chunks": png(8, 8, chunks),
+        "png chunks after": small_png[:-12] + chunks + small_png[-12:],
+        "ok png zlib short": png(5000, 5000, rows=1),
+        "ok png 49 MP": png(7000, 7000),
+        "ok png 49 MP alpha": png(7000, 7000, colour=6),
         "ok png exif": png(8, 8, png_chunk(b"eXIf", greedy_exif())),
         "gif bomb": b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + gif[13:],
         "gif comments": gif[:13 + 768] + b"!\xfe\x01a\0" * 3_000_000 + gif[13 + 768:],
@@ -171,8 +178,8 @@ def bombs() -> dict[str, bytes]:
         "ok jpeg 49 MP": saved(Image.new("RGB", (7000, 7000), (9, 8, 7)), "JPEG"),
         "ok jpeg 32 MP progressive": saved(
             Image.new("RGB", (5600, 5600), (9, 8, 7)), "JPEG", progressive=True, subsampling=0),
-        "ok jpeg exif": jpeg[:2] + b"\xff\xe1" + struct.pack(">H", 64235)[:0]
-        + struct.pack(">H", 8 + 60000) + b"Exif\0\0" + greedy_exif()[:60000] + jpeg[2:],
+        "ok jpeg exif": jpeg[:2] + b"\xff\xe1" + struct.pack(">H", 8 + 60000)
+        + b"Exif\0\0" + greedy_exif()[:60000] + jpeg[2:],
         "tiff huge": tiff((256, 4, 1, 2**31 - 1), (257, 4, 1, 2**31 - 1), (273, 4, 1, 8)),
         "tiff strips": tiff((256, 4, 1, 1000), (257, 4, 1, 1000), (258, 3, 1, 8), (259, 3, 1, 1),
                             (262, 3, 1, 1), (273, 4, 4_000_000, 200), (278, 4, 1, 1),
@@ -182,11 +189,10 @@ def bombs() -> dict[str, bytes]:
         "ok tiff 18 MP one strip": saved(
             Image.new("RGB", (4240, 4240)), "TIFF", compression="tiff_lzw",
             tiffinfo={278: 4240}),
-        "ok webp 14 MP": saved(Image.new("RGB", (3750, 3750), (9, 8, 7)), "WEBP", method=0),
-        "webp 49 MP": saved(Image.new("RGB", (7000, 7000)), "WEBP", method=0, lossless=True),
+        "ok webp 13 MP": saved(Image.new("RGB", (3600, 3600), (9, 8, 7)), "WEBP", method=0),
+        "webp 49 MP": webp[:21] + struct.pack("<I", 6999 | 6999 << 14) + webp[25:],
         "ok avif 14 MP": saved(Image.new("RGB", (3750, 3750), (9, 8, 7)), "AVIF", speed=10),
-        "avif exif": saved(rgb, "AVIF", exif=tiff(
-            *((40000 + i, 7, 1 << 20, 8) for i in range(20000)), tail=bytes(1 << 20))),
+        "avif exif": saved(rgb, "AVIF", exif=blank).replace(blank, exif),
         "ppm plain": b"P3 3000 3000 255 " + b"1 " * 9_000_000,
         "ppm odd maximum": b"P6 3000 3000 100 " + bytes(9_000_000),
         "ppm endless number": b"P6 " + b"1" * 9_000_000,
@@ -200,7 +206,6 @@ def bombs() -> dict[str, bytes]:
         "polyglot": jpeg[:2] + b"%!PS" + saved(grey, "PNG") + gif,
         "ok polyglot": jpeg + b"%PDF-1.7" + saved(grey, "PNG"),
     }  # fmt: skip
-    del size
     return files
 
 
@@ -210,10 +215,7 @@ def test_generated_bombs(tmp_path):
         (tmp_path / name).write_bytes(data)
     rows = measure([tmp_path / name for name in files])
     for row in rows:
-        if not os.environ.get("HOSTILE_REPORT"):
-            assert ("error" not in row) == row["file"].startswith("ok"), row
-        else:
-            print(json.dumps(row))
+        assert ("error" not in row) == row["file"].startswith("ok"), row
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 # Perceptually uniform and readable by the colour-blind; the last one is for signed maps.
-COLOUR_MAPS = ("viridis", "magma", "inferno", "cividis", "turbo")
+COLOUR_MAPS = ("viridis", "magma", "inferno", "cividis")
 SIGNED_MAP = "RdBu_r"
 
 

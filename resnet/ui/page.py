@@ -1,0 +1,45 @@
+"""The page: header and tabs."""
+
+from __future__ import annotations
+
+from html import escape
+
+import gradio as gr
+
+from resnet import device
+from resnet.engine import Engine
+from resnet.network import ResNet50
+from resnet.ui.about import about_tab
+from resnet.ui.classify import classify_tab
+
+TITLE = "What a ResNet-50 sees"
+
+
+def header_html(net: ResNet50) -> str:
+    """What is running: weights, device, precision."""
+    chips = [
+        (f"{net.spec.name} · {net.spec.variant}", f"Weights: {net.spec.source}"),
+        (device.describe(net.device), "Where the network runs"),
+        (net.precision, "Arithmetic of the forward pass; figures are float32"),
+    ]
+    drawn = "".join(
+        f'<span class="chip" title="{escape(why, quote=True)}">{escape(what)}</span>'
+        for what, why in chips
+    )
+    return (
+        f'<header class="page-header"><h1>{TITLE}</h1>'
+        "<p>Drop a photo: what is in it, where, and why.</p>"
+        f'<div class="chips" aria-label="What is running">{drawn}</div></header>'
+    )
+
+
+def build(engine: Engine) -> gr.Blocks:
+    """The whole page for one engine; launch it or mount it with `resnet.ui.launch_options`."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600)) as page:
+        gr.HTML(header_html(engine.net), apply_default_css=False, elem_id="header")
+        with gr.Tabs():
+            with gr.Tab("Classify", id="classify"):
+                classify_tab(engine)
+            with gr.Tab("About", id="about"):
+                about_tab(engine.net)
+    return page.queue(status_update_rate=2, default_concurrency_limit=4)
