@@ -62,7 +62,7 @@ def imagenet_labels() -> tuple[str, ...]:
 
 
 HE2015_FILE = ASSETS / "weights" / "resnet50-he2015.safetensors"
-HE2015_SHA256 = "c1f98498e768af922db51bae2bfd6140668f4911c724680a5acd53fc6eee2642"
+HE2015_SHA256 = "0c19efb13d23afe5c13aaa89270cc6ecd0025127b8c7f90195ad9b75e164670d"
 
 
 @cache

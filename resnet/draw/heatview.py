@@ -44,7 +44,8 @@ def heatview_html(
     words = f'<p class="heat-note" role="status">{escape(note)}</p>' if note else ""
     return (
         f'<figure class="heatview"><div class="stage" '
-        f'style="aspect-ratio:{shown.width}/{shown.height}">'
+        f'style="aspect-ratio:{shown.width}/{shown.height};'
+        f'max-width:calc(var(--stage-height) * {shown.width / shown.height:.4f})">'
         f'<img class="photo" src="{image_uri(shown)}" alt="{escape(caption, quote=True)}">'
         f'<div class="seen" style="{place}">{layer}</div></div>'
         f"{words}<figcaption>{escape(caption)}</figcaption>{legend}</figure>"

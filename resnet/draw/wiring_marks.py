@@ -134,7 +134,7 @@ def card(plan: Layout, label: str, probability: float, before: Before) -> Iterat
     yield f'<g class="answer{state}"><rect class="card" {rect(box)} rx="10"/>'
     pad = 12
     left, right = box.x + pad, box.x + box.width - pad
-    said = lines(label, 17 if wide else 26)
+    said = lines(label, 16 if wide else 26)
     said += [""] * (2 - len(said))
     for row, line in enumerate(said):
         yield (

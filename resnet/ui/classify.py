@@ -19,6 +19,7 @@ from resnet.images import ImageError
 from resnet.ui import messages
 from resnet.ui.download import as_file, offer
 from resnet.ui.examples import example_path, example_strip
+from resnet.ui.html import hidden, shown
 from resnet.ui.photo_input import PhotoInput
 
 PATCH = 448  # pixels of the heat map's layer; twice what the network saw
@@ -65,7 +66,7 @@ def classify_tab(engine: Engine) -> PhotoInput:
                 placeholder="Drop a photo here, or click to choose one",
             )
             strip = example_strip()
-            message = gr.HTML("", elem_id="message", apply_default_css=False)
+            message = gr.HTML("", elem_id="message", visible=False, apply_default_css=False)
             gr.HTML("<h2>What it says</h2>", apply_default_css=False, elem_classes="heading")
             answers = gr.HTML(
                 _EMPTY_ANSWERS.format(f"{len(labels):,}"),
@@ -73,7 +74,7 @@ def classify_tab(engine: Engine) -> PhotoInput:
                 elem_id="answers",
                 apply_default_css=False,
             )
-            facts = gr.HTML("", elem_id="facts", apply_default_css=False)
+            facts = gr.HTML("", elem_id="facts", visible=False, apply_default_css=False)
         with gr.Column(scale=3, min_width=340):
             view = gr.HTML(
                 _EMPTY_VIEW,
@@ -86,48 +87,44 @@ def classify_tab(engine: Engine) -> PhotoInput:
                 chosen = gr.Dropdown(
                     [(label, index) for index, label in enumerate(labels)],
                     value=None,
-                    label="Heat map for the class",
-                    info=f"Type to search all {len(labels):,} names.",
+                    label=f"Class (type to search {len(labels):,})",
                     elem_id="chosen",
                     min_width=200,
+                    scale=3,
                 )
                 method = gr.Dropdown(
                     [(entry.title, name) for name, entry in cam.METHODS.items()],
                     value="gradcam",
                     label="Method",
-                    info=cam.METHODS["gradcam"].note,
                     filterable=False,
                     elem_id="method",
-                    min_width=200,
+                    min_width=180,
+                    scale=3,
                 )
-            with gr.Row(elem_classes="controls"):
                 block = gr.Dropdown(
                     list(engine.net.block_names),
                     value=last,
                     label="Block",
-                    info="Early blocks see detail, late ones objects.",
                     filterable=False,
                     elem_id="block",
-                    min_width=130,
+                    min_width=120,
+                    scale=1,
                 )
-                colours = gr.Dropdown(
+            method_note = gr.HTML(note_html("gradcam"), elem_id="method-note", apply_default_css=False)
+            with gr.Row(elem_classes="controls second"):
+                colours = gr.Radio(
                     list(COLOUR_MAPS),
                     value=COLOUR_MAPS[0],
                     label="Colours",
-                    info="All readable by the colour-blind.",
-                    filterable=False,
                     elem_id="colours",
-                    min_width=130,
+                    min_width=290,
+                    scale=4,
                 )
                 raw = gr.Checkbox(
-                    False,
-                    label="Raw grid",
-                    info="The map's real resolution, un-smoothed.",
-                    elem_id="raw",
-                    min_width=150,
+                    False, label="Raw grid", elem_id="raw", min_width=120, scale=1
                 )
             with gr.Row(elem_classes="downloads"):
-                png = gr.Button("Download PNG", size="sm", elem_id="download-png")
+                png = gr.Button("Download picture (PNG)", size="sm", elem_id="download-png")
                 numbers = gr.Button("Download numbers (JSON)", size="sm", elem_id="download-json")
 
     def draw(
@@ -160,7 +157,7 @@ def classify_tab(engine: Engine) -> PhotoInput:
     def on_photo(path, method, block, colours, raw) -> Iterator[dict]:
         if path is None:
             yield {
-                message: "", facts: "", view: _EMPTY_VIEW, chosen: None,
+                message: hidden(), facts: hidden(), view: _EMPTY_VIEW, chosen: None,
                 answers: _EMPTY_ANSWERS.format(f"{len(labels):,}"),
             }  # fmt: skip
             return
@@ -168,13 +165,13 @@ def classify_tab(engine: Engine) -> PhotoInput:
             analysis = engine.open(path)
         except ImageError as error:
             # What was there stays: only the input is emptied.
-            yield {message: messages.problem(str(error)), photo: None}
+            yield {message: shown(messages.problem(str(error))), photo: None}
             return
         index = analysis.top(1)[0].index
         first = {
-            message: messages.notes(analysis.photo.notes),
+            message: shown(messages.notes(analysis.photo.notes)),
             answers: rows(analysis, index),
-            facts: facts_html(analysis),
+            facts: shown(facts_html(analysis)),
             chosen: index,
         }
         if analysis.photo.format in UNSHOWN:
@@ -188,7 +185,7 @@ def classify_tab(engine: Engine) -> PhotoInput:
         try:
             analysis = engine.open(path)
         except ImageError as error:
-            return {message: messages.problem(str(error))}
+            return {message: shown(messages.problem(str(error)))}
 
         def watch(batches):
             return progress.tqdm(batches, desc=cam.METHODS[method].title)
@@ -198,7 +195,7 @@ def classify_tab(engine: Engine) -> PhotoInput:
 
     def on_method(method: str, block: str):
         at_last = {"value": last} if method == "cam" else {}
-        return gr.update(info=cam.METHODS[method].note), gr.update(**at_last)
+        return note_html(method), gr.update(**at_last)
 
     def picture(path, index, method, block, colours, raw):
         if path is None or index is None:
@@ -249,7 +246,7 @@ def classify_tab(engine: Engine) -> PhotoInput:
         **redraw
     )
     method.input(
-        on_method, [method, block], [method, block], show_progress="hidden",
+        on_method, [method, block], [method_note, block], show_progress="hidden",
         api_visibility="private",
     ).success(**redraw)  # fmt: skip
     for control in (chosen, block, colours, raw):
@@ -266,6 +263,11 @@ def _picked(event: gr.EventData) -> str | None:
 
 def _index(event: gr.EventData) -> int:
     return int(event.index)
+
+
+def note_html(method: str) -> str:
+    """One line on how the method works."""
+    return f'<p class="hint">{escape(cam.METHODS[method].note)}</p>'
 
 
 def stage(
