@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from torch import Tensor
 
-from resnet import cam, classify, view
+from resnet import cam, classify, residual, view
 from resnet.images import Photo
 from resnet.network import ResNet50, Trace, Wires
 
@@ -84,6 +85,78 @@ class Analysis:
         """
         found = self.cam(wanted, method, block)
         return place(found.scaled, self.view, size or self.photo.size, smooth)
+
+    def budget(self) -> residual.Budget:
+        """Per block the three signed shares of ||S + F||^2, ratios and angles; no pass needed."""
+        return residual.signal_budget(self.trace)
+
+    def evidence(self, wanted: classify.ClassLike | None = None) -> residual.Evidence:
+        """What each wire carried for a class: logits, and float32 [h, w] a wire; one backward pass.
+
+        Args:
+            wanted: class name or index; the network's answer if None.
+
+        Raises:
+            classify.UnknownClass: with a sentence for the user.
+        """
+        return residual.evidence(self.net, self.trace, self.find(wanted))
+
+    def ledger(
+        self,
+        wanted: classify.ClassLike | None = None,
+        against: classify.ClassLike | None = None,
+    ) -> residual.Ledger:
+        """The exact split of a class logit into what each part of the last stage wrote.
+
+        Args:
+            wanted: class name or index; the network's answer if None.
+            against: None for the logit itself, "mean" for its lead over the mean of all classes,
+                a class name or index for its lead over that class.
+
+        Raises:
+            classify.UnknownClass: with a sentence for the user.
+        """
+        other = against if against in (None, "mean") else self.find(against)
+        return residual.logit_ledger(self.net, self.trace, self.find(wanted), other)
+
+    def lesions(self, wanted: classify.ClassLike | None = None) -> residual.LesionBoard:
+        """Every wire cut, one at a time: a row a cut, two a block; less than 16 forward passes.
+
+        Args:
+            wanted: class whose probability (0..1) is followed; the network's answer if None.
+
+        Raises:
+            classify.UnknownClass: with a sentence for the user.
+        """
+        return residual.lesions(self.net, self.trace, self.find(wanted))
+
+    def readouts(self, wanted: classify.ClassLike | None = None) -> residual.Timeline:
+        """The answer if, from each block on, only the shortcuts carry the signal.
+
+        Args:
+            wanted: class whose probability (0..1) is followed; the network's answer if None.
+
+        Raises:
+            classify.UnknownClass: with a sentence for the user.
+        """
+        return residual.shortcut_readouts(self.net, self.trace, self.find(wanted))
+
+    def with_gains(self, gains: residual.Gains | Sequence[Sequence[float]]) -> Analysis:
+        """The same photo with wires turned up or down, run from the first change on.
+
+        Args:
+            gains: `{("3.2", "branch"): 0.0}`, 0..2, the whole setting: wires left out are at 1;
+                or an array [blocks, 2] of (shortcut, branch).
+
+        Returns:
+            This very analysis if nothing changes.
+
+        Raises:
+            residual.PlanError: no such block or wire, or a gain out of range.
+        """
+        from resnet.residual.rewired import with_gains  # it stands above this module
+
+        return with_gains(self, gains)
 
 
 def place(

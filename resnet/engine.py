@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -29,6 +31,7 @@ class Engine:
         self.net = net
         self.memory = memory
         self._kept: OrderedDict[tuple, Analysis] = OrderedDict()
+        self._figures: dict[tuple, dict[Hashable, Any]] = {}  # go when their analysis goes
         self._lock = threading.Lock()  # of the dictionary
         self._model = threading.Lock()  # one forward pass at a time: they share the cores
 
@@ -49,8 +52,28 @@ class Engine:
         with self._lock:
             self._kept[key] = made
             while len(self._kept) > 1 and sum(map(size, self._kept.values())) > self.memory:
-                self._kept.popitem(last=False)
+                gone, _ = self._kept.popitem(last=False)
+                self._figures.pop(gone, None)
         return made
+
+    def figure(
+        self, path: str | os.PathLike, name: Hashable, make: Callable[[Analysis], Any]
+    ) -> Any:
+        """What `make` works out from the photo's analysis; worked out once and kept beside it.
+
+        Args:
+            name: of the figure and everything it depends on besides the photo.
+
+        Raises:
+            resnet.images.ImageError: as `open`.
+        """
+        analysis = self.open(path)
+        with self._lock:
+            key = _identity(path)
+            known = self._figures.setdefault(key, {}) if key in self._kept else {}
+        if name not in known:
+            known[name] = make(analysis)
+        return known[name]
 
     def warm_up(self) -> None:
         """Make one heat map of a blank picture, so that the first visitor is not the slow one."""

@@ -6,6 +6,7 @@ figure 5.  Parameter names are torchvision's, so any checkpoint with those names
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,8 @@ from resnet.images import Photo, read_photo
 
 if TYPE_CHECKING:
     from resnet.analysis import Analysis
+    from resnet.classify import ClassLike
+    from resnet.residual import Gains, LesionBoard
 
 Gain = float | Tensor  # a Tensor of shape [N, 1, 1, 1] gives every photo of a batch its own gain
 
@@ -80,7 +83,7 @@ class Block(nn.Module):
             self.downsample = nn.Sequential(projection, nn.BatchNorm2d(outputs, eps=eps))
 
     def shortcut(self, x: Tensor) -> Tensor:
-        """S: [N, inputs, H, W] -> [N, 4 width, H/stride, W/stride]; the input itself if identity."""
+        """S: [N, inputs, H, W] -> [N, 4 width, H/stride, W/stride]; x itself if identity."""
         return x if self.downsample is None else self.downsample(x)
 
     def branch(self, x: Tensor) -> Tensor:
@@ -220,3 +223,26 @@ class ResNet50(nn.Module):
         from resnet.analysis import analyze  # analysis stands above this module
 
         return analyze(self, photo if isinstance(photo, Photo) else read_photo(photo))
+
+    def lesions(self, analysis: Analysis, wanted: ClassLike | None = None) -> LesionBoard:
+        """Every wire cut, one at a time, for one of this network's analyses: 16 x 2 rows.
+
+        Args:
+            wanted: class whose probability (0..1) is followed; the network's answer if None.
+
+        Raises:
+            resnet.classify.UnknownClass: with a sentence for the user.
+        """
+        return analysis.lesions(wanted)
+
+    def with_gains(self, analysis: Analysis, gains: Gains | Sequence[Sequence[float]]) -> Analysis:
+        """One of this network's analyses with wires at other gains; its weights stay as they are.
+
+        Args:
+            gains: `{("3.2", "branch"): 0.0}`, 0..2, wires left out are at 1; or an array
+                [blocks, 2] of (shortcut, branch).
+
+        Raises:
+            resnet.residual.PlanError: no such block or wire, or a gain out of range.
+        """
+        return analysis.with_gains(gains)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 import gradio as gr
 
 from resnet.cam import METHODS
@@ -30,7 +32,7 @@ the probability would look different.
 | Weights | {name} ({variant}), {licence} |
 | Source | {source} |
 | Preprocessing | shorter side to {resize}, centre {crop} × {crop}, {interpolation} |
-| sha256 | `{sha}` |
+| sha256 | <code>{sha}</code> |
 
 ### Your photos
 A photo is analysed in the server's memory. The uploaded file is removed within about an hour.
@@ -54,7 +56,7 @@ def about_tab(net: ResNet50) -> None:
             resize=spec.resize,
             crop=spec.crop,
             interpolation=spec.interpolation,
-            sha=spec.sha256,
+            sha="<wbr>".join(wrap(spec.sha256, 8)),  # may break on a phone, copies in one piece
         ),
         elem_id="about",
     )

@@ -18,7 +18,7 @@ from resnet.engine import Engine
 from resnet.images import ImageError
 from resnet.ui import messages
 from resnet.ui.download import as_file, offer
-from resnet.ui.examples import example_path, example_strip
+from resnet.ui.examples import example_strip, picked
 from resnet.ui.html import hidden, shown
 from resnet.ui.photo_input import PhotoInput
 
@@ -225,7 +225,7 @@ def classify_tab(engine: Engine) -> PhotoInput:
         show_progress_on=view,
         **model,
     )
-    strip.pick(_picked, None, photo, show_progress="hidden", api_visibility="private").success(
+    strip.pick(picked, None, photo, show_progress="hidden", api_visibility="private").success(
         on_photo,
         [photo, method, block, colours, raw],
         [photo, message, answers, facts, view, chosen],
@@ -254,11 +254,6 @@ def classify_tab(engine: Engine) -> PhotoInput:
     offer(png, picture, [photo, *heat])
     offer(numbers, data, [photo, chosen, method, block])
     return photo
-
-
-def _picked(event: gr.EventData) -> str | None:
-    path = example_path(str(event.file))
-    return None if path is None else str(path)
 
 
 def _index(event: gr.EventData) -> int:

@@ -50,6 +50,12 @@ def strip_html() -> str:
     return f'<div class="examples" role="group" aria-label="Example photos">{"".join(buttons)}</div>'
 
 
-def example_strip() -> gr.HTML:
-    """The component; its event `pick` brings the file name as `event.file`."""
-    return gr.HTML(strip_html(), js_on_load=_JS, elem_id="examples", apply_default_css=False)
+def example_strip(elem_id: str = "examples") -> gr.HTML:
+    """The component; its event `pick` brings the file name: see `picked`."""
+    return gr.HTML(strip_html(), js_on_load=_JS, elem_id=elem_id, apply_default_css=False)
+
+
+def picked(event: gr.EventData) -> str | None:
+    """The path of the example that was picked; None for a name that is not one."""
+    path = example_path(str(event.file))
+    return None if path is None else str(path)

@@ -11,6 +11,7 @@ from resnet.engine import Engine
 from resnet.network import ResNet50
 from resnet.ui.about import about_tab
 from resnet.ui.classify import classify_tab
+from resnet.ui.inside import inside_tab
 
 TITLE = "What a ResNet-50 sees"
 
@@ -35,11 +36,15 @@ def header_html(net: ResNet50) -> str:
 
 def build(engine: Engine) -> gr.Blocks:
     """The whole page for one engine; launch it or mount it with `resnet.ui.launch_options`."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600)) as page:
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, delete_cache=(600, 3600), fill_width=True
+    ) as page:
         gr.HTML(header_html(engine.net), apply_default_css=False, elem_id="header")
         with gr.Tabs():
             with gr.Tab("Classify", id="classify"):
-                classify_tab(engine)
+                photo = classify_tab(engine)
+            with gr.Tab("Inside", id="inside") as inside:
+                inside_tab(engine, photo, inside)
             with gr.Tab("About", id="about"):
                 about_tab(engine.net)
     return page.queue(status_update_rate=2, default_concurrency_limit=4)

@@ -1,0 +1,300 @@
+"""Evidence river: what each wire carried for a class, as one river through all blocks.
+
+At every plus three arms meet: the shortcut S from the left, the branch F from above, the block's
+output H to the right, each as thick as the evidence it carries.  S + F = H exactly, so the
+thickest arm is as thick as the other two together and they fit without a gap.  Negative evidence
+flows the other way through the same arms: orange, slit, with its arrows turned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from resnet.draw import chart
+from resnet.draw.chart import LEFT, RIGHT, WIDTH, Usual
+
+DEEPEST, ARM, BEND, STUB, LETTERS = 168.0, 34.0, 5.0, 20.0, 34.0
+TOP, TAPER = 30.0, 0.3  # TAPER: part of a column in which the river changes between two blocks
+
+
+@dataclass(frozen=True)
+class Junction:
+    """One block's three arms in pixels; `left` and `right` are the ends of the junction."""
+
+    left: float
+    right: float
+    shortcut: float  # signed thickness, pixels
+    branch: float
+    output: float
+
+
+def evidence_figure(evidence: Mapping, reference: Usual | None = None) -> str:
+    """The river.
+
+    Args:
+        evidence: `Evidence.to_dict()`.
+        reference: quartiles of the share through the shortcut, of each photo's own answer; give
+            None for another class.
+    """
+    blocks = evidence["blocks"]
+    at = chart.columns([row["block"] for row in blocks])
+    scale = pixels_per_logit(blocks, at.width)
+    deepest = max([abs(v) * scale for row in blocks for v in _arms(row)], default=0.0)
+    bed = TOP + 24 + LETTERS + STUB + BEND + max(deepest, 40.0)
+    bottom = bed + 44
+    usual = chart.usual_of(reference, "evidence.shortcut_share")
+
+    samples = [
+        ("", "evidence in logits, thickness on one scale:"),
+        ("mark shortcut pos", "shortcut and output"),
+        ("mark branch pos", "branch"),
+        ("mark shortcut neg", "negative: flows the other way"),
+        *([("stroke whisker", "shortcut usually up to here")] if usual else []),
+    ]
+    parts = [chart.legend(LEFT, 13, samples), chart.ground(at, TOP, bottom)]
+    parts.append(_ruler(scale, bed))
+    parts.append(chart.line(LEFT, bed, WIDTH - RIGHT, bed, "zero"))
+    junctions = []
+    for (_, x), row in zip(at.items(), blocks, strict=True):
+        s, f, h = (v * scale for v in _arms(row))
+        left, right = x - at.width * (0.5 - TAPER), x + at.width * 0.5
+        junctions.append(Junction(left, right, s, f, h))
+    for before, after in zip([None, *junctions], junctions, strict=False):
+        parts.append(_taper(before, after, at.width * TAPER, bed))
+    for (name, x), row, where in zip(at.items(), blocks, junctions, strict=True):
+        parts.append(_block(name, x, at.width, row, where, bed, bottom, usual.get(name), scale))
+    if junctions:
+        last = junctions[-1]
+        parts.append(
+            _band(last.right, WIDTH - RIGHT, 0, abs(last.output), bed, "shortcut", last.output)
+        )
+    shares = [_share(row) for row in blocks]
+    for i, (name, values, form, quartiles) in enumerate(
+        (
+            ("S carries", [row["shortcut"] for row in blocks], chart.signed, None),
+            ("F adds", [row["branch"] for row in blocks], chart.signed, None),
+            ("H = S + F", [row["total"] for row in blocks], chart.signed, None),
+            ("share through S", shares, chart.share, usual),
+        )
+    ):
+        parts.append(chart.number_row(at, bottom + 22 + 21 * i, name, values, quartiles, form))
+    return chart.frame(
+        "evidence",
+        (WIDTH, bottom + 96),
+        _words(blocks),
+        parts,
+        [
+            "S + F = H in every block: largest error "
+            f"{chart.error(evidence.get('invariant_error'))} logits.",
+            "Between two blocks nothing has to be conserved: part of the river enters the next "
+            "branch, and the network is not linear in its stream.",
+            chart.usual_line(reference, "Whiskers and ▴ ▾"),
+        ],
+    )
+
+
+def pixels_per_logit(blocks, width: float) -> float:
+    """One scale for all arms: the river fits its height, the branches fit their columns."""
+    room = min(ARM, width * (1 - TAPER) - BEND - 4)
+    limits = []
+    for row in blocks:
+        s, f, h = _arms(row)
+        limits += [room / abs(f)] if f else []
+        limits += [DEEPEST / abs(v) for v in (s, h) if v]
+    return min(limits, default=1.0)
+
+
+def _arms(row: Mapping) -> tuple[float, float, float]:
+    """S, F and their sum; what is not a number counts as nothing."""
+    s, f = (chart.finite(row[k]) or 0.0 for k in ("shortcut", "branch"))
+    return s, f, s + f
+
+
+def _share(row: Mapping) -> float | None:
+    s, h = chart.finite(row["shortcut"]), chart.finite(row["total"])
+    return s / h if s is not None and h else None
+
+
+def _kind(wire: str, value: float) -> str:
+    return f"flow mark {wire} {'neg' if value < 0 else 'pos'}"
+
+
+def _flow(d: str, wire: str, value: float, middle: str, thick: float) -> str:
+    """A ribbon and, if it is negative, slits across its middle line."""
+    body = f'<path class="{_kind(wire, value)}" d="{d}"/>'
+    if value < 0:
+        body += f'<path class="slits" d="{middle}" stroke-width="{thick + 0.6:.2f}"/>'
+    return body
+
+
+def _band(
+    x0: float, x1: float, low: float, high: float, bed: float, wire: str, value: float
+) -> str:
+    """A straight piece of river, from `low` to `high` pixels above the bed."""
+    if high <= low:
+        return ""
+    d = f"M{x0:.2f} {bed - low:.2f}H{x1:.2f}V{bed - high:.2f}H{x0:.2f}Z"
+    y = bed - (low + high) / 2
+    return _flow(d, wire, value, f"M{x0:.2f} {y:.2f}H{x1:.2f}", high - low)
+
+
+def _taper(before: Junction | None, after: Junction, room: float, bed: float) -> str:
+    """From one block's output to the next one's shortcut."""
+    x1, s = after.left, after.shortcut
+    x0 = x1 - room if before is None else before.right
+    h = s if before is None else before.output
+    if h * s < 0:  # the direction turns: both ends run dry in the middle
+        middle = (x0 + x1) / 2
+        return _wedge(x0, middle, h, 0.0, bed, h) + _wedge(middle, x1, 0.0, s, bed, s)
+    return _wedge(x0, x1, h, s, bed, h or s)
+
+
+def _wedge(x0: float, x1: float, h0: float, h1: float, bed: float, value: float) -> str:
+    a, b, c = bed - abs(h0), bed - abs(h1), (x0 + x1) / 2
+    d = f"M{x0:.2f} {bed:.2f}V{a:.2f}C{c:.2f} {a:.2f} {c:.2f} {b:.2f} {x1:.2f} {b:.2f}V{bed:.2f}Z"
+    body = f'<path class="{_kind("shortcut", value)}" d="{d}"/>'
+    if value < 0:
+        thick = max(abs(h0), abs(h1))
+        clip = f"M{c - 1.2:.2f} {(bed - (abs(h0) + abs(h1)) / 2):.2f}h2.4V{bed:.2f}h-2.4Z"
+        body += f'<path class="slit" d="{clip}"/>' if thick else ""
+    return body
+
+
+def _block(
+    name: str,
+    x: float,
+    width: float,
+    row: Mapping,
+    at: Junction,
+    bed: float,
+    bottom: float,
+    quartiles: object,
+    scale: float,
+) -> str:
+    s, f, h = abs(at.shortcut), abs(at.branch), abs(at.output)
+    thickest = max(s, f, h)
+    surface = max(s, h)
+    inner = []
+    if f == thickest and at.shortcut * at.output <= 0:  # F feeds (or drains) both sides
+        middle = (at.left + at.right + s - h) / 2
+        foot = _turn(middle, h, at.right, 0.0, bed, STUB + surface - h, at.branch, +1)
+        foot += _turn(middle, s, at.left, 0.0, bed, STUB + surface - s, at.branch, -1)
+        arm, top = middle + (h - s) / 2, bed - surface - BEND - STUB
+        inner.append(foot)
+    elif h >= s:  # F joins the river and goes on to the right
+        inner.append(_band(at.left, at.right, 0, s, bed, "shortcut", at.shortcut))
+        inner.append(_turn(at.right - BEND - f, f, at.right, s, bed, STUB, at.branch, +1))
+        arm, top = at.right - BEND - f / 2, bed - s - f - BEND - STUB
+    else:  # F leaves the river that comes from the left
+        inner.append(_band(at.left, at.right, 0, h, bed, "shortcut", at.output))
+        inner.append(_turn(at.left + BEND + f, f, at.left, h, bed, STUB, at.branch, -1))
+        arm, top = at.left + BEND + f / 2, bed - h - f - BEND - STUB
+    inner.append(_head(arm, top, f, at.branch))
+    inner.append(_chevrons(x, s, h, at, bed))
+    if (usual := chart.three(quartiles)) and row.get("total"):
+        size = chart.finite(row["total"]) or 0.0
+        y0, y1, ym = (bed - usual[i] * abs(size) * scale for i in (0, 2, 1))
+        d = f"M{at.left:.2f} {y0:.2f}V{y1:.2f}m-4 0h8M{at.left - 4:.2f} {y0:.2f}h8"
+        d += f"M{at.left - 4:.2f} {ym:.2f}h8"
+        inner.append(f'<path class="whisker-halo" d="{d}"/><path class="whisker" d="{d}"/>')
+    inner.append(chart.text(arm, top - 15, chart.signed(row["branch"]), "halo middle"))
+    hint = (
+        f"Block {name}, evidence in logits\nshortcut carries {chart.signed(row['shortcut'])}, "
+        f"branch adds {chart.signed(row['branch'])}\noutput {chart.signed(row['total'])}, "
+        f"{chart.share(_share(row))} of it through the shortcut"
+    )
+    if usual:
+        hint += f"\nmiddle half of photos: {chart.share(usual[0])} to {chart.share(usual[2])}"
+    hit = chart.box(x - width / 2, TOP, width, bottom - TOP, "hit")
+    return (
+        f'<g class="column" data-block="{chart.escape(name)}">{chart.title(hint)}{hit}'
+        f"{''.join(inner)}</g>"
+    )
+
+
+def _turn(
+    foot: float,
+    thick: float,
+    end: float,
+    low: float,
+    bed: float,
+    up: float,
+    value: float,
+    side: int,
+) -> str:
+    """A quarter turn from above into the river: its inner edge is `BEND` round.
+
+    Args:
+        foot: x of the arm's edge that is farther from `end`.
+        end: x where the turn must arrive, on the river.
+        low: where in the river it arrives, pixels above the bed.
+        up: length of the straight piece above the turn.
+        side: +1 if it turns right, -1 left.
+    """
+    if thick <= 0:
+        return ""
+    near, y = foot + side * thick, bed - low - thick
+    out = near + side * BEND
+    sweep = 0 if side > 0 else 1
+    outer, inner = thick + BEND, BEND
+    d = (
+        f"M{foot:.2f} {y - BEND - up:.2f}V{y - BEND:.2f}"
+        f"A{outer:.2f} {outer:.2f} 0 0 {sweep} {out:.2f} {y + thick:.2f}H{end:.2f}V{y:.2f}H{out:.2f}"
+        f"A{inner:.2f} {inner:.2f} 0 0 {1 - sweep} {near:.2f} {y - BEND:.2f}V{y - BEND - up:.2f}Z"
+    )
+    c, half = (foot + near) / 2, thick / 2
+    middle = (
+        f"M{c:.2f} {y - BEND - up:.2f}V{y - BEND:.2f}"
+        f"A{half + BEND:.2f} {half + BEND:.2f} 0 0 {sweep} {out:.2f} {y + half:.2f}H{end:.2f}"
+    )
+    return _flow(d, "branch", value, middle, thick)
+
+
+def _head(x: float, top: float, thick: float, value: float) -> str:
+    """An arrow on the arm: into the river, or out of it."""
+    if value == 0:
+        return ""
+    half = max(thick / 2, 4.0)
+    high = min(10.0, 4 + half / 2)
+    tip, base = (top - high, top) if value < 0 else (top, top - high)
+    if value > 0:  # the arm's upper end is notched like the tail of an arrow
+        d = (
+            f"M{x - thick / 2:.2f} {top + 0.3:.2f}V{base:.2f}L{x:.2f} {tip:.2f}"
+            f"L{x + thick / 2:.2f} {base:.2f}V{top + 0.3:.2f}Z"
+        )
+    else:
+        d = f"M{x - half - 2:.2f} {base:.2f}L{x:.2f} {tip:.2f}L{x + half + 2:.2f} {base:.2f}Z"
+    return f'<path class="{_kind("branch", value)}" d="{d}"/>'
+
+
+def _chevrons(x: float, s: float, h: float, at: Junction, bed: float) -> str:
+    """Which way the river flows here."""
+    thick = min(s, h)
+    if thick < 9 or at.shortcut * at.output <= 0:
+        return ""
+    way, size = (1 if at.shortcut > 0 else -1), min(5.0, thick / 3)
+    y, c = bed - thick / 2, (at.left + at.right) / 2
+    d = f"M{c - way * size / 2:.2f} {y - size:.2f}l{way * size:.2f} {size:.2f}l{-way * size:.2f} {size:.2f}"
+    return f'<path class="chevron" d="{d}"/>'
+
+
+def _ruler(scale: float, bed: float) -> str:
+    """How thick a round number of logits is."""
+    for size in (20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.01):
+        if size * scale <= DEEPEST * 0.75:
+            break
+    x, y = 78.0, bed - size * scale
+    d = f"M{x - 5:.2f} {y:.2f}h10M{x:.2f} {y:.2f}V{bed:.2f}M{x - 5:.2f} {bed:.2f}h10"
+    unit = "logit" if size == 1 else "logits"
+    label = chart.text(6, (y + bed) / 2 + 4, f"{size:g} {unit}", "muted")
+    return f'<path class="whole ruler" d="{d}"/>{label}'
+
+
+def _words(blocks) -> str:
+    rows = "; ".join(
+        f"{row['block']}: shortcut {chart.signed(row['shortcut'])}, "
+        f"branch {chart.signed(row['branch'])}"
+        for row in blocks
+    )
+    return f"Evidence river in logits, by block. {rows}."

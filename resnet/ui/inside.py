@@ -1,0 +1,215 @@
+"""Tab *Inside*: the wiring diagram as a switchboard, and what follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from html import escape
+
+import gradio as gr
+
+from resnet.analysis import Analysis
+from resnet.draw.change import pairs_html, sentence
+from resnet.draw.encode import image_uri, shrink
+from resnet.draw.wiring import Answer, Style
+from resnet.engine import Engine
+from resnet.images import ImageError
+from resnet.residual import with_plan
+from resnet.ui import messages, switchboard, wires
+from resnet.ui.examples import example_strip, picked
+from resnet.ui.html import hidden, shown
+from resnet.ui.photo_input import PhotoInput
+from resnet.ui.switchboard import PRESETS, TOUR, Setting
+from resnet.ui.wiring import EMPTY, read_block, read_gains, wiring_diagram, wiring_value
+
+_INTRO = (
+    '<p class="lead">The straight line is the <b>shortcut</b>: it carries the signal from the photo '
+    "to the answer. Every arch is a <b>branch</b> that adds to it. "
+    "<b>Click a wire to cut it</b>, drag it or use the arrow keys to turn it up or down.</p>"
+)
+_NO_PHOTO = (
+    '<div class="empty"><p class="empty-title">Which photo shall run through the wires?</p>'
+    "<p>Pick one of the examples above, or drop your own on the tab Classify.</p></div>"
+)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What one visitor has on the bench."""
+
+    setting: Setting = Setting()
+    selected: str = "3.2"
+    seed: int = 0  # of the dice
+    tour: int = -1  # the tour's step; -1 when it is not running
+
+
+def rewire(engine: Engine, path: str, setting: Setting) -> Analysis:
+    """The photo's analysis under the visitor's setting; the part before the change is shared."""
+    base = engine.open(path)
+    return base if setting.trained else with_plan(base, switchboard.plan_of(engine.net, setting))
+
+
+def diagram(engine: Engine, path: str, bench: Bench, measure: str, index: int) -> str:
+    """The wiring diagram's HTML for the photo and the bench."""
+    base = engine.open(path)
+    now = rewire(engine, path, bench.setting)
+    about = index if measure != "signal" else None
+    trained = engine.figure(
+        path, ("carried", measure, about), lambda a: wires.carried(a, measure, index)
+    )
+    carries = trained if now is base else wires.carried(now, measure, index)
+    answer, first = now.top(1)[0], base.top(1)[0]
+    before = None
+    if now is not base:
+        before = (first.label, first.probability, float(now.probabilities[first.index]))
+    thumbnail = engine.figure(
+        path, "thumbnail", lambda a: image_uri(shrink(a.view.image, 120), quality=80)
+    )
+    return wiring_value(
+        wires.states(now, carries, trained, measure, now is not base),
+        Answer(answer.label, answer.probability, before),
+        Style(wires.MEASURES[measure], bench.selected, thumbnail),
+    )
+
+
+def outcome_html(base: Analysis, now: Analysis, bench: Bench) -> str:
+    """What the change did, in a sentence and as paired bars; the tour's words above."""
+    said = ""
+    if 0 <= bench.tour < len(TOUR):
+        stop = TOUR[bench.tour]
+        said = (
+            f'<p class="tour" role="status"><b>Step {bench.tour + 1} of {len(TOUR)}.</b> '
+            f"{escape(stop.text)}</p>"
+        )
+    first = base.top(1)[0]
+    if now is base:
+        words = (
+            f"As trained, this network says “{first.label}” "
+            f"({100 * first.probability:.1f} %). Nothing is cut."
+        )
+    else:
+        answer = now.top(1)[0]
+        words = sentence(
+            switchboard.describe(bench.setting),
+            first.label,
+            first.probability,
+            float(now.probabilities[first.index]),
+            answer.label,
+            answer.probability,
+        )
+    indices = list(dict.fromkeys([p.index for p in base.top(5)] + [p.index for p in now.top(3)]))
+    rows = [
+        (base.net.labels[i], float(base.probabilities[i]), float(now.probabilities[i]))
+        for i in indices
+    ]
+    return (
+        f'{said}<p class="outcome" role="status">{escape(words)}</p>'
+        f"{pairs_html(rows) if now is not base else ''}"
+    )
+
+
+def inside_tab(engine: Engine, photo: PhotoInput, tab: gr.Tab) -> None:
+    """Build the tab inside the current `gr.Blocks`.
+
+    Args:
+        photo: the page's photo, which the tab *Classify* owns.
+        tab: this tab; its figures are worked out when it is opened.
+    """
+    net = engine.net
+    bench = gr.State(Bench())
+    gr.HTML(_INTRO, apply_default_css=False)
+    strip = example_strip("inside-examples")
+    problem = gr.HTML("", visible=False, apply_default_css=False, elem_id="inside-message")
+    with gr.Row(elem_classes="controls switch"):
+        measure = gr.Radio(
+            [("Signal", "signal"), ("Evidence for the class", "evidence"), ("Gradient", "gradient")],
+            value="signal",
+            label="Width of the wires",
+            elem_id="measure",
+            min_width=320,
+            scale=3,
+        )
+        chosen = gr.Dropdown(
+            [(label, index) for index, label in enumerate(net.labels)],
+            value=None,
+            label="Class",
+            elem_id="inside-class",
+            min_width=180,
+            scale=2,
+        )
+        tour = gr.Button("Guided tour", elem_id="tour", min_width=120, scale=1)
+        reset = gr.Button("Reset", variant="primary", elem_id="reset", min_width=90, scale=1)
+    picture = wiring_diagram(elem_id="wiring")
+    with gr.Row(elem_classes="presets"):
+        buttons = [gr.Button(p.title, size="sm", min_width=110) for p in PRESETS]
+    outcome = gr.HTML(_NO_PHOTO, elem_id="outcome", apply_default_css=False)
+
+    everything = [bench, picture, outcome, chosen, problem]
+
+    def show(path: str | None, state: Bench, measure: str, index: int | None) -> dict:
+        """Draw the whole tab for a photo and a bench."""
+        if path is None:
+            return {picture: EMPTY, outcome: _NO_PHOTO, chosen: None, problem: hidden()}
+        try:
+            base = engine.open(path)
+        except ImageError as error:
+            return {problem: shown(messages.problem(str(error)))}
+        index = base.top(1)[0].index if index is None else int(index)
+        return {
+            bench: state,
+            picture: diagram(engine, path, state, measure, index),
+            outcome: outcome_html(base, rewire(engine, path, state.setting), state),
+            chosen: index,
+            problem: hidden(),
+        }
+
+    def on_open(path, state, measure):
+        return show(path, state, measure, None)
+
+    def on_wire(path, state, measure, index, event: gr.EventData):
+        setting = Setting(read_gains(event, net.block_names), state.setting.swap)
+        return show(path, replace(state, setting=setting), measure, index)
+
+    def on_select(state, event: gr.EventData):
+        return replace(state, selected=read_block(event, net.block_names))
+
+    def on_reset(path, state, measure, index):
+        return show(path, replace(state, setting=Setting(), tour=-1), measure, index)
+
+    def on_tour(path, state, measure, index):
+        step = state.tour + 1
+        if step >= len(TOUR):
+            return show(path, replace(state, setting=Setting(), tour=-1), measure, index)
+        stop = TOUR[step]
+        state = replace(state, tour=step, setting=stop.setting, selected=stop.selected)
+        return show(path, state, measure, index)
+
+    def preset_of(number: int):
+        def on_preset(path, state, measure, index):
+            setting = PRESETS[number].make(net, state.seed)
+            state = replace(state, setting=setting, seed=state.seed + 1, tour=-1)
+            return show(path, state, measure, index)
+
+        return on_preset
+
+    def button_name(state: Bench) -> str:
+        if state.tour < 0:
+            return "Guided tour"
+        return "Next step" if state.tour + 1 < len(TOUR) else "End the tour"
+
+    inputs = [photo, bench, measure, chosen]
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    model = {"concurrency_id": "model", "concurrency_limit": 2, **quiet}
+    tab.select(on_open, [photo, bench, measure], everything, **model)
+    strip.pick(picked, None, photo, **quiet).success(
+        on_open, [photo, bench, measure], everything, **model
+    )
+    for event in (picture.cut, picture.gain):
+        event(on_wire, inputs, everything, trigger_mode="always_last", **model)
+    picture.select(on_select, bench, bench, **quiet)
+    reset.click(on_reset, inputs, everything, **model)
+    tour.click(on_tour, inputs, everything, **model)
+    for number, button in enumerate(buttons):
+        button.click(preset_of(number), inputs, everything, **model)
+    for control in (measure, chosen):
+        control.input(show, inputs, everything, trigger_mode="always_last", **model)
+    bench.change(button_name, bench, tour, **quiet)
