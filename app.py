@@ -32,7 +32,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     option("labels", "", "class names for your own weights, one a line")
     option("device", "auto", "auto, cpu, cuda or cuda:N")
     option("precision", "auto", "auto, fp32, bf16 or fp16; figures are float32 all the same")
-    option("detector", "none", "detector of the Detect tab; this version has none", choices=["none"])
+    option("detector", "none", "detector; there is none in this version", choices=["none"])
     option("root-path", "", "path behind a reverse proxy, such as /resnet")
     return parser.parse_args(arguments)
 

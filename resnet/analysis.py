@@ -116,8 +116,11 @@ class Analysis:
         Raises:
             classify.UnknownClass: with a sentence for the user.
         """
-        other = against if against in (None, "mean") else self.find(against)
-        return residual.logit_ledger(self.net, self.trace, self.find(wanted), other)
+        index = self.find(wanted)
+        if against is None:
+            return residual.logit_ledger(self.net, self.trace, index)
+        other = "mean" if against == "mean" else self.find(against)
+        return residual.logit_ledger(self.net, self.trace, index, other)
 
     def lesions(self, wanted: classify.ClassLike | None = None) -> residual.LesionBoard:
         """Every wire cut, one at a time: a row a cut, two a block; less than 16 forward passes.

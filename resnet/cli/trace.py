@@ -212,8 +212,8 @@ def numbers(traced: Traced, with_maps: bool = False) -> dict:
         "highway": traced.highway.to_dict(),
         "paths": traced.paths.to_dict() if traced.paths else None,
         "reference": {
-            "caption": usual.caption if usual else None,
-            "missing": None if usual else usual.reason,
+            "caption": getattr(usual, "caption", None),  # of a Reference
+            "missing": getattr(usual, "reason", None),  # of a NoReference
         },
     }
 
@@ -262,7 +262,7 @@ def _manifest(
 ) -> dict:
     """What made the files, and what they are."""
     net = traced.analysis.net
-    chosen = {key: value for key, value in vars(options).items() if key != "run"}
+    chosen = {("class" if k == "wanted" else k): v for k, v in vars(options).items()}
     return {
         "format": FORMAT,
         "photo": {"file": options.photo, "sha256": traced.analysis.photo.digest},
@@ -270,7 +270,7 @@ def _manifest(
         "device": str(net.device),
         "precision": net.precision,
         "class": {"index": traced.index, "label": net.labels[traced.index]},
-        "options": {"class" if key == "wanted" else key: chosen[key] for key in sorted(chosen)},
+        "options": {k: chosen[k] for k in sorted(chosen) if k not in ("run", "json")},
         "seeds": {"paths": options.seed} if traced.paths else {},
         "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
         "seconds": round(traced.seconds, 4),

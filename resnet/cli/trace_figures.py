@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from html import unescape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import resnet
 
 if TYPE_CHECKING:
     from resnet.cli.trace import Traced
+    from resnet.draw.chart import Usual
 
 STYLES = Path(resnet.__file__).parent / "ui"  # the page's own styles; no Python of it is needed
 
@@ -32,21 +33,33 @@ def figures(traced: Traced) -> dict[str, Drawn]:
 
 def _charts(traced: Traced) -> dict[str, Drawn]:
     from resnet.draw.budget_figure import budget_figure
+    from resnet.draw.evidence_figure import evidence_figure
+    from resnet.draw.highway_figure import highway_figure
     from resnet.draw.ledger_figure import ledger_figure
     from resnet.draw.lesion_figure import lesion_figure
+    from resnet.draw.paths_figure import paths_figure
+    from resnet.draw.timeline_figure import timeline_figure
+    from resnet.residual import shortcut_readouts
 
-    usual = traced.reference
-    # Measured for each photo's own answer.
+    net, board = traced.analysis.net, traced.lesions.to_dict()
+    usual = cast("Usual", traced.reference)  # a NoReference is falsy, and its reason is said
+    # Measured for each photo's own answer; the lesion board and the timeline see to it themselves.
     own = usual if traced.index == traced.lesions.answer.index else None
+    # Every label at every read-out, so that no line of the figure has a gap.
+    every = shortcut_readouts(net, traced.analysis.trace, traced.index, len(net.labels)).to_dict()
     ledger, lead = traced.ledger.to_dict(), traced.lead.to_dict()
-    board, timeline = traced.lesions.to_dict(), traced.readouts.to_dict()
     markup = {
         "budget": budget_figure(traced.budget.to_dict(), usual),
-        "lesions": lesion_figure(board, usual, timeline),
+        "lesions": lesion_figure(board, usual, every),
+        "timeline": timeline_figure(every, usual, board),
+        "evidence": evidence_figure(traced.evidence.to_dict(), own),
         # The reference's shares are of the lead over the mean, so they stand behind that one only.
         "ledger": ledger_figure(ledger, None, lead),
         "ledger-lead": ledger_figure(lead, own),
+        "highway": highway_figure(traced.highway.to_dict(), own),
     }
+    if traced.paths:
+        markup["paths"] = paths_figure(traced.paths.to_dict())
     return {f"{name}.svg": _chart(text) for name, text in markup.items()}
 
 

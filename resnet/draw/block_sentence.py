@@ -47,17 +47,15 @@ def _adds(row: Mapping[str, Any], projection: bool, gains: tuple[float, float]) 
     if not shortcut and not branch:
         return f"Nothing arrives at the addition of block {block}: both its wires carry zero."
     if not shortcut:
-        return (
-            f"Nothing arrives on the shortcut of block {block}{why_s}; all comes from its branch."
-        )
+        return f"The shortcut of block {block} brings nothing{why_s}; only its branch arrives."
     if not branch:
         return f"The branch of block {block} adds nothing{why_f}; only its shortcut arrives."
     times = f"{figure(row['ratio'])} times as much as"
     way = _direction(row["cos"])
     if projection:
         return (
-            f"Block {block} changes the shape of the stream, so its shortcut is a projection; "
-            f"the branch adds {times} that brings and points {way}{_cos(row)}."
+            f"Block {block} changes the shape of the stream, so its shortcut is a projection. "
+            f"Its branch adds {times} the projection brings and points {way}{_cos(row)}."
         )
     what = "it receives" if gains[0] == 1 else "arrives on its shortcut"
     return f"Block {block} adds {times} {what} and points {way}{_cos(row)}."

@@ -19,6 +19,7 @@ from resnet.draw.wiring_marks import number
 SIDE = 224  # pixels of a smooth picture: what the network saw, enough for a quarter of a page
 SIZE_MAP = "magma"  # where nothing is negative
 OPACITY = 0.8
+FAINT = 0.05  # of the limit: below it a map looks blank, but is not
 
 SCALES = {
     "local": "the largest value in this block",
@@ -31,6 +32,7 @@ _TITLES = {
     "sum": ("sum", "S + F"),
     "output": ("output", "relu(S + F)"),
 }
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SIGNS = {"branch": "+", "sum": "=", "output": "→"}
 
 
@@ -141,14 +143,14 @@ def _cam_row(cams: WireCams, look: Look) -> list[str]:
     total = cams.shortcut + cams.branch
     limit = max(float(np.abs(values).max()) for values in (cams.shortcut, cams.branch, total))
     rows = (
-        ("shortcut’s evidence", cams.shortcut, cams.totals[0]),
-        ("branch’s evidence", cams.branch, cams.totals[1]),
+        ("shortcut", cams.shortcut, cams.totals[0]),
+        ("branch", cams.branch, cams.totals[1]),
         ("sum", total, cams.totals[0] + cams.totals[1]),
     )
     what = f"Where each wire carries evidence for “{cams.label}”"
     parts = [
         f'<h4 class="bp-heading">{_text(what)}</h4>'
-        f'<div class="bp-row" role="group" aria-label="{escape(what, quote=True)}">'
+        f'<div class="bp-row three" role="group" aria-label="{escape(what, quote=True)}">'
     ]
     for sign, (word, values, amount) in zip(("", "+", "="), rows, strict=True):
         parts += [_sign(sign)] if sign else []
@@ -161,7 +163,7 @@ def _cam_row(cams: WireCams, look: Look) -> list[str]:
         "<p>Gradient × activation, split between the two wires at their addition, in logits; one "
         "scale for the three. Dropping one wire’s evidence is not the same as cutting the wire.</p>"
         f'<p class="bp-invariant">adds to ⟨G, H⟩ = {_signed(whole)}: '
-        f"error {error:.0e}</p></div></div>"
+        f"error {_power(error)}</p></div></div>"
     )
     return parts
 
@@ -182,6 +184,8 @@ def _tile(
         uri = image_uri(_paint(values, limit, signed, look.raw), "PNG")
         kind = "bp-map raw" if look.raw else "bp-map"
         inside = f'<img class="{kind}" src="{uri}" alt="{escape(alt, quote=True)}">'
+        if max(abs(low), abs(high)) < FAINT * limit:
+            span += " · faint on this scale"
     else:
         span, inside = "0", '<span class="bp-blank">blank: all zero</span>'
     mark = f' <span class="bp-turned">{escape(turned)}</span>' if turned else ""
@@ -233,6 +237,14 @@ def _rounded(value: float, limit: float) -> str:
         return number(value)
     text = f"{value:.{3 if limit < 1 else 2 if limit < 10 else 1}f}"
     return "0" if float(text) == 0 else text.replace("-", "−")
+
+
+def _power(value: float) -> str:
+    """An error's order of magnitude: 2·10⁻⁸."""
+    if value == 0:
+        return "0"
+    digit, exponent = f"{value:.0e}".split("e")
+    return f"{digit}·10{str(int(exponent)).translate(_RAISED)}"
 
 
 def _signed(value: float) -> str:

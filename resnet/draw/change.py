@@ -16,7 +16,7 @@ def pairs_html(rows: Sequence[tuple[str, float, float]]) -> str:
     """
     items = "".join(
         f'<li><span class="pair-label">{escape(label)}</span>'
-        f'<span class="pair-value">{escape(percent(before))} → <b>{escape(percent(after))}</b></span>'
+        f'<span class="pair-value">{_html(before)} → <b>{_html(after)}</b></span>'
         f'<span class="answer-track"><span class="pair-bar before" '
         f'style="width:{100 * before:.2f}%"></span></span>'
         f'<span class="answer-track"><span class="pair-bar after" '
@@ -24,6 +24,10 @@ def pairs_html(rows: Sequence[tuple[str, float, float]]) -> str:
         for label, before, after in rows
     )
     return f'<ol class="pairs">{items}</ol>'
+
+
+def _html(probability: float) -> str:
+    return escape(percent(probability))
 
 
 def sentence(

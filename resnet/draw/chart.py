@@ -111,9 +111,15 @@ class Scale:
 def scale_for(
     values: Iterable[object], start: float, end: float, count: int = 5
 ) -> tuple[Scale, list[float]]:
-    """The one scale of a figure: from 0 and all its values, ending on round numbers; its ticks."""
+    """The one scale of a figure: from 0 and all its values, ending on round numbers; its ticks.
+
+    What passes zero by less than a hundredth of the whole does not add half an axis of its own.
+    """
     found = [0.0, *known(values)]
-    marks = ticks(min(found), max(found), count)
+    low, high = min(found), max(found)
+    low = 0.0 if -low < 0.01 * (high - low) else low
+    high = 0.0 if high < 0.01 * (high - low) else high
+    marks = ticks(low, high, count)
     return Scale(marks[0], marks[-1], start, end), marks
 
 
@@ -139,21 +145,26 @@ def box(x: float, y: float, width: float, height: float, kind: str, more: str = 
     return f'<rect class="{kind}" x="{x:.2f}" y="{y:.2f}" {size}{more}/>'
 
 
-def bar(x: float, width: float, scale: Scale, value: object, kind: str, since: float = 0) -> str:
-    """An upright bar from `since` by `value`; a negative one has slits and the other hue.
+def bar(x: float, width: float, scale: Scale, value: object, kind: str, slits: bool = True) -> str:
+    """An upright bar from 0; a negative one has the other hue, and slits if wanted.
 
     A value that is not finite gets a small cross on the line instead of a bar.
     """
     found = finite(value)
     if found is None:
-        return missing(x + width / 2, scale(since))
-    y0, y1 = scale(since), scale(since + found)
+        return missing(x + width / 2, scale(0))
+    y0, y1 = scale(0), scale(found)
     sign = "neg" if found < 0 else "pos"
     body = box(x, min(y0, y1), width, abs(y1 - y0), f"mark {kind} {sign}")
-    if found < 0:
-        slits = line(x + width / 2, y0, x + width / 2, y1, "slits")
-        body += slits.replace("/>", f' stroke-width="{width:.2f}"/>')
+    if found < 0 and slits:
+        body += slit_line(x + width / 2, y0, x + width / 2, y1, width)
     return body
+
+
+def slit_line(x0: float, y0: float, x1: float, y1: float, thick: float) -> str:
+    """Slits across a bar from one end to the other: the sign, for those who do not see hue."""
+    d = f"M{x0:.2f} {y0:.2f}L{x1:.2f} {y1:.2f}"
+    return f'<path class="slits" d="{d}" stroke-width="{thick:.2f}"/>'
 
 
 def missing(x: float, y: float) -> str:
@@ -188,9 +199,8 @@ def legend(x: float, y: float, items: Sequence[tuple[str, str]]) -> str:
             parts.append(line(x, y, x + 18, y, kind))
         elif kind:
             parts.append(box(x, y - 6, 14, 12, kind))
-            if "neg" in kind.split():
-                slits = line(x + 7, y - 6, x + 7, y + 6, "slits")
-                parts.append(slits.replace("/>", ' stroke-width="14"/>'))
+            if "neg" in kind.split() and "solid" not in kind:
+                parts.append(slit_line(x + 7, y - 6, x + 7, y + 6, 14))
         room = 24 if kind.startswith("stroke") else 20 if kind else 0
         parts.append(text(x + room, y + 4.3, meaning, "muted"))
         x += room + text_width(meaning, SMALL) + 18

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from resnet.draw import chart
 from resnet.draw.chart import Scale
 
-SIZE = (1080.0, 340.0)
-TOP, BOTTOM = 54.0, 292.0
+SIZE = (1080.0, 322.0)
+TOP, BOTTOM = 40.0, 274.0
 ROOM, GAP, LEFT = 292.0, 68.0, 58.0
 KINDS = (("residual", "l0"), ("plain", "l1"))
 
@@ -31,9 +31,7 @@ def depth_figure(study: Mapping) -> str:
         ("gradient at the first layer", "root mean square, log scale", _first("gradient"), True),
         ("gradients at neighbouring inputs", "correlation", _neighbours, False),
     ]
-    parts = [
-        chart.legend(LEFT, 13, [("stroke l0", "residual"), ("stroke l1 alt", "plain")]),
-    ]
+    parts = []
     depths = sorted({row["depth"] for row in rows})
     for i, (name, unit, read, log) in enumerate(panels):
         left = LEFT + i * (ROOM + GAP)
@@ -82,7 +80,7 @@ def _panel(
     values = [v for curve in curves.values() for _, v, _ in curve if not log or v > 0]
     if not values or not depths:
         words = "nothing measured yet" if not depths else "no finite value"
-        return "".join(parts) + chart.text(left + ROOM / 2, 170, words, "muted middle")
+        return "".join(parts) + chart.text(left + ROOM / 2, 150, words, "muted middle")
     across = Scale(min(depths) - 6, max(depths) + 6, left + 8, right - 8)
     y = _log_axis(values, parts, left, right) if log else _axis(curves, parts, left, right)
     for depth in depths:
@@ -147,15 +145,17 @@ def _curve(kind: str, style: str, points: Sequence[Point], across: Scale, y, log
             )
         parts.append(mark)
     if drawn:
-        parts.append(_end_label(kind, drawn[-1], across, y))
+        parts.append(_label(kind, drawn, across, y))
     return "".join(parts)
 
 
-def _end_label(kind: str, point: Point, across: Scale, y) -> str:
-    """The line's name at its deep end, inside the panel, away from the axis it is nearer to."""
-    x, at = across(point[0]), y(point[1])
-    below = at < (TOP + BOTTOM) / 2 and kind == "plain"
-    return chart.text(x + 4, at + (19 if below else -10), kind, "halo strong end")
+def _label(kind: str, points: Sequence[Point], across: Scale, y) -> str:
+    """The line's name at its last point but one, on the side where a rising or falling line is
+    not."""
+    depth, value, _ = points[max(0, len(points) - 2)]
+    rises = y(points[-1][1]) < y(points[0][1])
+    x, at = across(depth), y(value) - 9
+    return chart.text(x - 7 if rises else x + 7, at, kind, f"halo strong{' end' if rises else ''}")
 
 
 def _number(value: float) -> str:

@@ -8,13 +8,15 @@ flows the other way through the same arms: orange, slit, with its arrows turned.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from resnet.draw import chart
-from resnet.draw.chart import LEFT, RIGHT, WIDTH, Usual
+from resnet.draw.chart import LEFT, RIGHT, WIDTH, Columns, Scale, Usual
 
 DEEPEST, ARM, BEND, STUB, LETTERS = 168.0, 34.0, 5.0, 20.0, 34.0
+STRIP = 84.0  # height of the strip of shares
+SEAM = 0.4  # pieces of river overlap a little: no hairline between them
 TOP, TAPER = 30.0, 0.3  # TAPER: part of a column in which the river changes between two blocks
 
 
@@ -50,7 +52,7 @@ def evidence_figure(evidence: Mapping, reference: Usual | None = None) -> str:
         ("mark shortcut pos", "shortcut and output"),
         ("mark branch pos", "branch"),
         ("mark shortcut neg", "negative: flows the other way"),
-        *([("stroke whisker", "shortcut usually up to here")] if usual else []),
+        *([("usual", "usual share")] if usual else []),
     ]
     parts = [chart.legend(LEFT, 13, samples), chart.ground(at, TOP, bottom)]
     parts.append(_ruler(scale, bed))
@@ -69,19 +71,17 @@ def evidence_figure(evidence: Mapping, reference: Usual | None = None) -> str:
         parts.append(
             _band(last.right, WIDTH - RIGHT, 0, abs(last.output), bed, "shortcut", last.output)
         )
-    shares = [_share(row) for row in blocks]
-    for i, (name, values, form, quartiles) in enumerate(
-        (
-            ("S carries", [row["shortcut"] for row in blocks], chart.signed, None),
-            ("F adds", [row["branch"] for row in blocks], chart.signed, None),
-            ("H = S + F", [row["total"] for row in blocks], chart.signed, None),
-            ("share through S", shares, chart.share, usual),
-        )
-    ):
-        parts.append(chart.number_row(at, bottom + 22 + 21 * i, name, values, quartiles, form))
+    rows = (
+        ("S carries", [row["shortcut"] for row in blocks]),
+        ("F adds", [row["branch"] for row in blocks]),
+        ("H = S + F", [row["total"] for row in blocks]),
+    )
+    for i, (name, values) in enumerate(rows):
+        parts.append(chart.number_row(at, bottom + 22 + 20 * i, name, values, form=_logits))
+    parts.append(_shares(at, [_share(row) for row in blocks], usual, bottom + 76))
     return chart.frame(
         "evidence",
-        (WIDTH, bottom + 96),
+        (WIDTH, bottom + 76 + STRIP + 26),
         _words(blocks),
         parts,
         [
@@ -89,9 +89,32 @@ def evidence_figure(evidence: Mapping, reference: Usual | None = None) -> str:
             f"{chart.error(evidence.get('invariant_error'))} logits.",
             "Between two blocks nothing has to be conserved: part of the river enters the next "
             "branch, and the network is not linear in its stream.",
-            chart.usual_line(reference, "Whiskers and ▴ ▾"),
+            chart.usual_line(reference),
         ],
     )
+
+
+def _shares(at: Columns, shares: Sequence[float | None], usual: Mapping, top: float) -> str:
+    """The share through the shortcut as a dot before what is usual; beyond the strip, an arrow."""
+    scale = Scale(-1.0, 2.0, top + STRIP - 6, top + 6)
+    parts = [chart.box(x0, top, x1 - x0, STRIP, "stage", ' rx="8"') for _, x0, x1 in at.stages]
+    parts.append(chart.y_axis(scale, [-1, 0, 1, 2], chart.share, LEFT, WIDTH - RIGHT))
+    parts.append(chart.axis_name(6, top + 26, ["share", "through S"]))
+    for (name, x), value in zip(at.items(), shares, strict=True):
+        if found := chart.three(usual.get(name)):
+            low, middle, high = (min(max(q, scale.low), scale.high) for q in found)
+            parts.append(chart.quartile_band(x - 9, 18, scale, (low, middle, high)))
+        y = scale(min(max(value or 0.0, scale.low), scale.high))
+        if value is None:
+            parts.append(chart.missing(x, scale(0)))
+        elif scale.low <= value <= scale.high:
+            parts.append(f'<circle class="dot l0" cx="{x:.2f}" cy="{y:.2f}" r="4.4"/>')
+        else:
+            way = -1 if value > scale.high else 1
+            d = f"M{x - 5:.2f} {y - 2 * way:.2f}h10l-5 {8 * way}Z"
+            parts.append(f'<path class="dot l0" d="{d}"/>')
+    row = chart.number_row(at, top + STRIP + 18, "", list(shares), usual, chart.share)
+    return "".join(parts) + row
 
 
 def pixels_per_logit(blocks, width: float) -> float:
@@ -134,7 +157,7 @@ def _band(
     """A straight piece of river, from `low` to `high` pixels above the bed."""
     if high <= low:
         return ""
-    d = f"M{x0:.2f} {bed - low:.2f}H{x1:.2f}V{bed - high:.2f}H{x0:.2f}Z"
+    d = f"M{x0 - SEAM:.2f} {bed - low:.2f}H{x1 + SEAM:.2f}V{bed - high:.2f}H{x0 - SEAM:.2f}Z"
     y = bed - (low + high) / 2
     return _flow(d, wire, value, f"M{x0:.2f} {y:.2f}H{x1:.2f}", high - low)
 
@@ -192,13 +215,11 @@ def _block(
         arm, top = at.left + BEND + f / 2, bed - h - f - BEND - STUB
     inner.append(_head(arm, top, f, at.branch))
     inner.append(_chevrons(x, s, h, at, bed))
-    if (usual := chart.three(quartiles)) and row.get("total"):
-        size = chart.finite(row["total"]) or 0.0
-        y0, y1, ym = (bed - usual[i] * abs(size) * scale for i in (0, 2, 1))
-        d = f"M{at.left:.2f} {y0:.2f}V{y1:.2f}m-4 0h8M{at.left - 4:.2f} {y0:.2f}h8"
-        d += f"M{at.left - 4:.2f} {ym:.2f}h8"
-        inner.append(f'<path class="whisker-halo" d="{d}"/><path class="whisker" d="{d}"/>')
-    inner.append(chart.text(arm, top - 15, chart.signed(row["branch"]), "halo middle"))
+    usual = chart.three(quartiles)
+    side = " end" if h >= s else ""  # over the river's lower side, where the next rise is not
+    edge = arm + (f / 2 + 3 if h >= s else -f / 2 - 3)
+    if f:
+        inner.append(chart.text(edge, top - 14, _logits(row["branch"]), f"halo{side}"))
     hint = (
         f"Block {name}, evidence in logits\nshortcut carries {chart.signed(row['shortcut'])}, "
         f"branch adds {chart.signed(row['branch'])}\noutput {chart.signed(row['total'])}, "
@@ -240,7 +261,8 @@ def _turn(
     outer, inner = thick + BEND, BEND
     d = (
         f"M{foot:.2f} {y - BEND - up:.2f}V{y - BEND:.2f}"
-        f"A{outer:.2f} {outer:.2f} 0 0 {sweep} {out:.2f} {y + thick:.2f}H{end:.2f}V{y:.2f}H{out:.2f}"
+        f"A{outer:.2f} {outer:.2f} 0 0 {sweep} {out:.2f} {y + thick:.2f}"
+        f"H{end:.2f}V{y:.2f}H{out:.2f}"
         f"A{inner:.2f} {inner:.2f} 0 0 {1 - sweep} {near:.2f} {y - BEND:.2f}V{y - BEND - up:.2f}Z"
     )
     c, half = (foot + near) / 2, thick / 2
@@ -275,7 +297,8 @@ def _chevrons(x: float, s: float, h: float, at: Junction, bed: float) -> str:
         return ""
     way, size = (1 if at.shortcut > 0 else -1), min(5.0, thick / 3)
     y, c = bed - thick / 2, (at.left + at.right) / 2
-    d = f"M{c - way * size / 2:.2f} {y - size:.2f}l{way * size:.2f} {size:.2f}l{-way * size:.2f} {size:.2f}"
+    step = way * size
+    d = f"M{c - step / 2:.2f} {y - size:.2f}l{step:.2f} {size:.2f}l{-step:.2f} {size:.2f}"
     return f'<path class="chevron" d="{d}"/>'
 
 
@@ -289,6 +312,14 @@ def _ruler(scale: float, bed: float) -> str:
     unit = "logit" if size == 1 else "logits"
     label = chart.text(6, (y + bed) / 2 + 4, f"{size:g} {unit}", "muted")
     return f'<path class="whole ruler" d="{d}"/>{label}'
+
+
+def _logits(value: object) -> str:
+    """A column's width has room for two decimals; tooltips give the small ones in full."""
+    found = chart.finite(value)
+    if found is None or abs(found) >= 0.01 or found == 0:
+        return chart.signed(value)
+    return "+0.00" if found > 0 else "−0.00"
 
 
 def _words(blocks) -> str:

@@ -53,7 +53,8 @@ def heatview_html(
 
 
 def _legend(colour_map: str, signed: bool, largest: float | None) -> str:
-    stops = ",".join("#%02x%02x%02x" % tuple(palette(colour_map)[i]) for i in range(0, 256, 17))
+    colours = palette(colour_map)[::17].tolist()
+    stops = ",".join(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in colours)
     low, high = ("against the class", "for the class") if signed else ("low", "high")
     if largest is not None:
         low, high = (f"{low} −{largest:.3g}", f"{high} +{largest:.3g}") if signed else (low, high)

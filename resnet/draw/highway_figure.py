@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from resnet.draw import chart
 from resnet.draw.chart import LEFT, RIGHT, WIDTH, Usual
 
-TOP, BOTTOM, HEIGHT = 30.0, 322.0, 400.0
+TOP, BOTTOM, HEIGHT = 30.0, 322.0, 378.0
 WIRES = (("norm_branch", "branch"), ("norm_shortcut", "shortcut"))
 
 
@@ -37,7 +37,7 @@ def highway_figure(highway: Mapping, reference: Usual | None = None) -> str:
         ("mark branch pos", "through the branch"),
         ("mark shortcut pos", "along the shortcut"),
         ("stroke whole", "both together"),
-        *([("usual", "where branch ÷ shortcut usually puts the branch")] if bands else []),
+        *([("usual", "usual branch ÷ shortcut")] if bands else []),
     ]
     parts = [chart.legend(LEFT, 13, samples), chart.ground(at, TOP, BOTTOM)]
     parts.append(chart.y_axis(scale, marks, chart.number, LEFT, WIDTH - RIGHT))
@@ -69,7 +69,6 @@ def highway_figure(highway: Mapping, reference: Usual | None = None) -> str:
     along = along if highway.get("target") == "loss" else {}
     parts.append(chart.number_row(at, BOTTOM + 24, "branch ÷ shortcut", ratios, usual))
     parts.append(chart.number_row(at, BOTTOM + 46, "cos(F, dy/dH)", cosines, along, _cosine))
-    parts.append(chart.text(6, BOTTOM + 68, "The gradient comes back from right to left.", "muted"))
     return chart.frame(
         "highway",
         (WIDTH, HEIGHT),
@@ -78,6 +77,7 @@ def highway_figure(highway: Mapping, reference: Usual | None = None) -> str:
         [
             "‖both‖² = ‖shortcut‖² + ‖branch‖² + 2 cos · ‖shortcut‖ · ‖branch‖: "
             f"largest relative error {chart.error(law_of_cosines(blocks))}.",
+            "The gradient comes back from right to left.",
             chart.usual_line(reference),
             "▴ ▾ above or below it." if reference else "",
         ],
@@ -97,7 +97,7 @@ def law_of_cosines(blocks) -> float | None:
 
 def _cosine(value: object) -> str:
     found = chart.finite(value)
-    return "–" if found is None else f"{found:+.3f}".replace("-", "−")
+    return "–" if found is None else f"{found:+.3f}".replace("-", "−").replace("−0.000", "0.000")
 
 
 def _words(highway: Mapping) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from resnet.draw import chart
 from resnet.draw.chart import Scale, Usual
 
-SIZE = (760.0, 330.0)
+WIDTH = 812.0
 NAMES = 178.0  # where the bars begin
 NUMBERS = 560.0  # where they end
+COLUMNS = (630.0, 690.0, 806.0)  # right edges of the numbers
 TOP, ROW, THICK = 58.0, 38.0, 20.0
 
 
@@ -33,7 +34,7 @@ def ledger_figure(
     edges = [*steps, running, ledger["logit"]]
     for entry, start in zip(entries, steps, strict=True):
         edges += [start + q * total for q in shares.get(entry["part"], ())] if total else []
-    scale, marks = chart.scale_for(edges, NAMES, NUMBERS, 5)
+    scale, marks = chart.scale_for(edges, NAMES + 12, NUMBERS - 12, 5)
     bottom = TOP + ROW * (len(entries) + 1)
 
     parts = [chart.box(NAMES - 6, 24, NUMBERS - NAMES + 12, bottom - 24, "panel", ' rx="8"')]
@@ -41,8 +42,8 @@ def ledger_figure(
         kind = "zero" if value == 0 else "grid"
         parts.append(chart.line(scale(value), 46, scale(value), bottom, kind))
         parts.append(chart.text(scale(value), 40, chart.number(value), "tick middle"))
-    heads = [("logit", 620)] + ([("share", 684)] if total else [])
-    heads += [("− mean", 752)] if against_mean else []
+    heads = [("logit", COLUMNS[0])] + ([("share", COLUMNS[1])] if total else [])
+    heads += [("less class mean", COLUMNS[2])] if against_mean else []
     parts += [chart.text(x, 40, head, "muted end") for head, x in heads]
     parts.append(chart.text(6, 40, "who wrote it", "muted"))
     minus = {e["part"]: e["logit"] for e in against_mean["entries"]} if against_mean else {}
@@ -53,7 +54,7 @@ def ledger_figure(
         hint = f"{part_name(part)}: {chart.signed(entry['logit'])} logits, {of_total}"
         if usual:
             hint += f"\nmiddle half of photos: {chart.share(usual[0])} to {chart.share(usual[2])}"
-        row = [chart.title(hint), chart.box(0, y, SIZE[0], ROW, "hit")]
+        row = [chart.title(hint), chart.box(0, y, WIDTH, ROW, "hit")]
         if usual and total:
             ends = [scale(start + q * total) for q in usual]
             left, right = min(ends[0], ends[2]), max(ends[0], ends[2])
@@ -64,21 +65,21 @@ def ledger_figure(
         middle = y + (ROW + THICK) / 2
         row.append(chart.line(end, middle, end, middle + ROW - THICK, "join"))
         row.append(chart.text(6, y + 23, part_name(part)))
-        row.append(chart.text(620, y + 23, chart.signed(entry["logit"]), "end"))
-        row.append(chart.text(684, y + 23, of_total, "muted end"))
+        row.append(chart.text(COLUMNS[0], y + 23, _logits(entry["logit"]), "end"))
+        row.append(chart.text(COLUMNS[1], y + 23, of_total, "muted end"))
         if against_mean:
-            row.append(chart.text(752, y + 23, chart.signed(minus.get(part)), "muted end"))
+            row.append(chart.text(COLUMNS[2], y + 23, _logits(minus.get(part)), "muted end"))
         parts.append(f'<g class="column" data-part="{chart.escape(part)}">{"".join(row)}</g>')
     y = TOP + ROW * len(entries)
     parts.append(_bar(scale, 0.0, ledger["logit"], y, "total"))
     parts.append(chart.text(6, y + 23, f"= {_goal(ledger)}", "strong"))
-    parts.append(chart.text(620, y + 23, chart.say(ledger["logit"]), "strong end"))
+    parts.append(chart.text(COLUMNS[0], y + 23, _logits(ledger["logit"]), "strong end"))
     if against_mean:
-        parts.append(chart.text(752, y + 23, chart.say(against_mean["logit"]), "strong end"))
+        parts.append(chart.text(COLUMNS[2], y + 23, _logits(against_mean["logit"]), "strong end"))
     usual_note = chart.usual_line(reference, "Grey bands: where a part usually ends")
     return chart.frame(
         "ledger",
-        (SIZE[0], bottom + 8),
+        (WIDTH, bottom + 8),
         _words(ledger),
         parts,
         [
@@ -86,6 +87,12 @@ def ledger_figure(
             usual_note.replace("ends:", "ends, by its share,") if shares else usual_note,
         ],
     )
+
+
+def _logits(value: object) -> str:
+    """Two decimals in every row, so that the column can be added up by eye."""
+    found = chart.finite(value)
+    return "–" if found is None else f"{found:+.2f}".replace("-", "−")
 
 
 def part_name(part: str) -> str:
@@ -105,8 +112,7 @@ def _bar(scale: Scale, start: float, value: object, y: float, part: str) -> str:
     sign = "neg" if found < 0 else "pos"
     body = chart.box(min(x0, x1), top, max(abs(x1 - x0), 1.5), THICK, f"mark {kind} {sign}")
     if found < 0:
-        slits = chart.line(x0, y + ROW / 2, x1, y + ROW / 2, "slits")
-        body += slits.replace("/>", f' stroke-width="{THICK:g}"/>')
+        body += chart.slit_line(x0, y + ROW / 2, x1, y + ROW / 2, THICK)
     return body
 
 

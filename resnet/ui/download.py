@@ -29,6 +29,6 @@ def as_file(name: str, data: bytes, mime: str) -> dict[str, str]:
 def offer(button: gr.Button, make: Callable[..., dict[str, str] | None], inputs: Sequence) -> None:
     """A click on the button calls `make(*inputs)` and saves the file it returns."""
     parcel = gr.JSON(visible=False)
-    button.click(
-        make, list(inputs), parcel, show_progress="hidden", api_visibility="private"
-    ).then(None, parcel, None, js=_SAVE)
+    button.click(make, list(inputs), parcel, show_progress="hidden", api_visibility="private").then(
+        None, parcel, None, js=_SAVE
+    )

@@ -47,7 +47,8 @@ def strip_html() -> str:
             f'title="{escape(entry["alt"], quote=True)}">'
             f'<img src="{thumbnail}" alt=""><span>{escape(entry["title"])}</span></button>'
         )
-    return f'<div class="examples" role="group" aria-label="Example photos">{"".join(buttons)}</div>'
+    inside = "".join(buttons)
+    return f'<div class="examples" role="group" aria-label="Example photos">{inside}</div>'
 
 
 def example_strip(elem_id: str = "examples") -> gr.HTML:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html import escape
 
 import gradio as gr
@@ -13,17 +13,18 @@ from resnet.draw.encode import image_uri, shrink
 from resnet.draw.wiring import Answer, Style
 from resnet.engine import Engine
 from resnet.images import ImageError
-from resnet.residual import with_plan
 from resnet.ui import messages, switchboard, wires
+from resnet.ui.bench import Bench, rewire
 from resnet.ui.examples import example_strip, picked
 from resnet.ui.html import hidden, shown
+from resnet.ui.inside_figures import figures_part
 from resnet.ui.photo_input import PhotoInput
 from resnet.ui.switchboard import PRESETS, TOUR, Setting
 from resnet.ui.wiring import EMPTY, read_block, read_gains, wiring_diagram, wiring_value
 
 _INTRO = (
-    '<p class="lead">The straight line is the <b>shortcut</b>: it carries the signal from the photo '
-    "to the answer. Every arch is a <b>branch</b> that adds to it. "
+    '<p class="lead">The straight line is the <b>shortcut</b>: it carries the signal from the '
+    "photo to the answer. Every arch is a <b>branch</b> that adds to it. "
     "<b>Click a wire to cut it</b>, drag it or use the arrow keys to turn it up or down.</p>"
 )
 _NO_PHOTO = (
@@ -32,26 +33,10 @@ _NO_PHOTO = (
 )
 
 
-@dataclass(frozen=True)
-class Bench:
-    """What one visitor has on the bench."""
-
-    setting: Setting = Setting()
-    selected: str = "3.2"
-    seed: int = 0  # of the dice
-    tour: int = -1  # the tour's step; -1 when it is not running
-
-
-def rewire(engine: Engine, path: str, setting: Setting) -> Analysis:
-    """The photo's analysis under the visitor's setting; the part before the change is shared."""
+def diagram(engine: Engine, now: Analysis, bench: Bench, measure: str) -> str:
+    """The wiring diagram's HTML for the photo as the bench has changed it."""
+    path, index = bench.path, bench.index
     base = engine.open(path)
-    return base if setting.trained else with_plan(base, switchboard.plan_of(engine.net, setting))
-
-
-def diagram(engine: Engine, path: str, bench: Bench, measure: str, index: int) -> str:
-    """The wiring diagram's HTML for the photo and the bench."""
-    base = engine.open(path)
-    now = rewire(engine, path, bench.setting)
     about = index if measure != "signal" else None
     trained = engine.figure(
         path, ("carried", measure, about), lambda a: wires.carried(a, measure, index)
@@ -72,7 +57,7 @@ def diagram(engine: Engine, path: str, bench: Bench, measure: str, index: int) -
 
 
 def outcome_html(base: Analysis, now: Analysis, bench: Bench) -> str:
-    """What the change did, in a sentence and as paired bars; the tour's words above."""
+    """What the change did, in a sentence; the tour's words above."""
     said = ""
     if 0 <= bench.tour < len(TOUR):
         stop = TOUR[bench.tour]
@@ -96,14 +81,19 @@ def outcome_html(base: Analysis, now: Analysis, bench: Bench) -> str:
             answer.label,
             answer.probability,
         )
-    indices = list(dict.fromkeys([p.index for p in base.top(5)] + [p.index for p in now.top(3)]))
-    rows = [
-        (base.net.labels[i], float(base.probabilities[i]), float(now.probabilities[i]))
-        for i in indices
-    ]
-    return (
-        f'{said}<p class="outcome" role="status">{escape(words)}</p>'
-        f"{pairs_html(rows) if now is not base else ''}"
+    return f'{said}<p class="outcome" role="status">{escape(words)}</p>'
+
+
+def before_after_html(base: Analysis, now: Analysis) -> str:
+    """The top answers of both as paired bars; nothing if nothing was changed."""
+    if now is base:
+        return ""
+    indices = dict.fromkeys([p.index for p in base.top(5)] + [p.index for p in now.top(3)])
+    return pairs_html(
+        [
+            (base.net.labels[i], float(base.probabilities[i]), float(now.probabilities[i]))
+            for i in indices
+        ]
     )
 
 
@@ -121,7 +111,11 @@ def inside_tab(engine: Engine, photo: PhotoInput, tab: gr.Tab) -> None:
     problem = gr.HTML("", visible=False, apply_default_css=False, elem_id="inside-message")
     with gr.Row(elem_classes="controls switch"):
         measure = gr.Radio(
-            [("Signal", "signal"), ("Evidence for the class", "evidence"), ("Gradient", "gradient")],
+            [
+                ("Signal", "signal"),
+                ("Evidence for the class", "evidence"),
+                ("Gradient", "gradient"),
+            ],
             value="signal",
             label="Width of the wires",
             elem_id="measure",
@@ -138,26 +132,34 @@ def inside_tab(engine: Engine, photo: PhotoInput, tab: gr.Tab) -> None:
         )
         tour = gr.Button("Guided tour", elem_id="tour", min_width=120, scale=1)
         reset = gr.Button("Reset", variant="primary", elem_id="reset", min_width=90, scale=1)
-    picture = wiring_diagram(elem_id="wiring")
     with gr.Row(elem_classes="presets"):
         buttons = [gr.Button(p.title, size="sm", min_width=110) for p in PRESETS]
     outcome = gr.HTML(_NO_PHOTO, elem_id="outcome", apply_default_css=False)
+    picture = wiring_diagram(elem_id="wiring")
+    pairs = gr.HTML("", visible=False, elem_id="pairs", apply_default_css=False)
 
-    everything = [bench, picture, outcome, chosen, problem]
+    figure = figures_part(engine, bench)
+    everything = [bench, picture, outcome, pairs, chosen, problem]
 
     def show(path: str | None, state: Bench, measure: str, index: int | None) -> dict:
         """Draw the whole tab for a photo and a bench."""
         if path is None:
-            return {picture: EMPTY, outcome: _NO_PHOTO, chosen: None, problem: hidden()}
+            return {
+                bench: Bench(), picture: EMPTY, outcome: _NO_PHOTO, pairs: hidden(),
+                chosen: None, problem: hidden(),
+            }  # fmt: skip
         try:
             base = engine.open(path)
         except ImageError as error:
             return {problem: shown(messages.problem(str(error)))}
         index = base.top(1)[0].index if index is None else int(index)
+        state = replace(state, path=path, index=index)
+        now = rewire(engine, state)
         return {
             bench: state,
-            picture: diagram(engine, path, state, measure, index),
-            outcome: outcome_html(base, rewire(engine, path, state.setting), state),
+            picture: diagram(engine, now, state, measure),
+            outcome: outcome_html(base, now, state),
+            pairs: shown(before_after_html(base, now)),
             chosen: index,
             problem: hidden(),
         }
@@ -168,6 +170,13 @@ def inside_tab(engine: Engine, photo: PhotoInput, tab: gr.Tab) -> None:
     def on_wire(path, state, measure, index, event: gr.EventData):
         setting = Setting(read_gains(event, net.block_names), state.setting.swap)
         return show(path, replace(state, setting=setting), measure, index)
+
+    def on_bar(path, state, measure, index, event: gr.EventData):
+        block, wire = str(event.block), str(event.wire)
+        if block not in net.block_names or wire not in ("shortcut", "branch"):
+            raise gr.Error("There is no such wire.", print_exception=False)
+        setting = switchboard.toggled(state.setting, block, wire)
+        return show(path, replace(state, setting=setting, selected=block), measure, index)
 
     def on_select(state, event: gr.EventData):
         return replace(state, selected=read_block(event, net.block_names))
@@ -206,6 +215,7 @@ def inside_tab(engine: Engine, photo: PhotoInput, tab: gr.Tab) -> None:
     for event in (picture.cut, picture.gain):
         event(on_wire, inputs, everything, trigger_mode="always_last", **model)
     picture.select(on_select, bench, bench, **quiet)
+    figure.cut(on_bar, inputs, everything, **model)
     reset.click(on_reset, inputs, everything, **model)
     tour.click(on_tour, inputs, everything, **model)
     for number, button in enumerate(buttons):

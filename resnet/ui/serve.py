@@ -13,7 +13,7 @@ def launch_options() -> dict[str, Any]:
     """Arguments for `Blocks.launch`: quiet, private, nothing asked of other hosts."""
     return {
         "theme": theme(),
-        "css_paths": [CSS],
+        "css_paths": CSS,
         "footer_links": [],
         "run_history": False,  # it would keep visitors' inputs in shared browsers
         "share": False,

@@ -16,12 +16,16 @@ Wiring = dict[str, dict[str, float]]  # {"3.2": {"shortcut": 0.0}}: wires that a
 class Setting:
     """The network the visitor has made; `{}` and no swap is the network as trained."""
 
-    gains: Wiring = field(default_factory=dict, hash=False)  # gradio hashes what it keeps
+    gains: Wiring = field(default_factory=dict)
     swap: tuple[str, str] | None = None
     words: str = ""  # how it was made, "With every shortcut cut"; "" = said from the gains
 
+    def __hash__(self) -> int:  # gradio tells by the hash whether a visitor's state has changed
+        return hash((repr(self.gains), self.swap, self.words))
+
     @property
     def trained(self) -> bool:
+        """Is this the network as it was trained?"""
         return not self.gains and self.swap is None
 
 
@@ -33,6 +37,15 @@ def plan_of(net: ResNet50, setting: Setting) -> Plan:
         return planned
     order = [step.block for step in plans.swapped(net, *setting.swap)]
     return tuple(sorted(planned, key=lambda step: order.index(step.block)))
+
+
+def toggled(setting: Setting, block: str, wire: str) -> Setting:
+    """The setting with one more wire cut, or mended if it was not at gain 1."""
+    wires = dict(setting.gains.get(block, {}))
+    if wires.pop(wire, 1.0) == 1.0:
+        wires[wire] = 0.0
+    gains = {name: kept for name, kept in setting.gains.items() if name != block}
+    return Setting(gains | ({block: wires} if wires else {}), setting.swap)
 
 
 def from_plan(plan: Plan, words: str) -> Setting:
@@ -147,7 +160,8 @@ TOUR: tuple[Stop, ...] = (
     Stop(
         "From 4.0 on only the shortcuts carry the signal. Is the answer already on the road?",
         Setting(
-            {b: {"branch": 0.0} for b in ("4.1", "4.2")}, words="With the branches of 4.1 and 4.2 cut"
+            {b: {"branch": 0.0} for b in ("4.1", "4.2")},
+            words="With the branches of 4.1 and 4.2 cut",
         ),
         "4.0",
     ),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import gradio as gr
 
-CSS = Path(__file__).with_name("page.css")
+HERE = Path(__file__).parent
+CSS = [HERE / name for name in ("page.css", "figures.css", "blockpanel.css")]
 
 
 def theme() -> gr.themes.Base:

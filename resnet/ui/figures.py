@@ -1,0 +1,242 @@
+"""The figures of *Inside*: each with its explanation, its invariant, and its numbers to take."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from html import escape
+
+import gradio as gr
+
+from resnet.analysis import Analysis
+from resnet.draw.budget_figure import budget_figure
+from resnet.draw.depth_figure import depth_figure
+from resnet.draw.evidence_figure import evidence_figure
+from resnet.draw.highway_figure import highway_figure
+from resnet.draw.ledger_figure import ledger_figure
+from resnet.draw.lesion_figure import lesion_figure
+from resnet.draw.paths_figure import paths_figure
+from resnet.draw.timeline_figure import timeline_figure
+from resnet.residual import (
+    depth_study,
+    evidence,
+    gradient_highway,
+    lesions,
+    load_reference,
+    logit_ledger,
+    path_lengths,
+    shortcut_readouts,
+    signal_budget,
+)
+from resnet.ui.background import watched
+
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure: what it says, how its numbers are made and drawn, which rows make its table."""
+
+    key: str
+    title: str
+    text: str  # two lines for the visitor
+    numbers: Callable[[Analysis, int], dict]  # (analysis, class index) -> plain values
+    draw: Callable[..., str]  # (numbers, reference) -> HTML
+    rows: str  # entry of the numbers that holds one dict a row
+    follows: bool = True  # the switchboard; False: always the network as trained
+
+
+def _ledger_numbers(analysis: Analysis, index: int) -> dict:
+    net, trace = analysis.net, analysis.trace
+    against_mean = logit_ledger(net, trace, index, "mean").to_dict()
+    return logit_ledger(net, trace, index).to_dict() | {"against_mean": against_mean}
+
+
+def _ledger_draw(numbers: dict, reference) -> str:
+    return ledger_figure(numbers, reference, numbers["against_mean"])
+
+
+FIGURES: tuple[Figure, ...] = (
+    Figure(
+        "lesions",
+        "Lesion board",
+        "Every wire cut alone, 32 times: how far the probability of the class moves. A cross marks "
+        "a cut that changes the answer. Click a bar to make that cut in the diagram.",
+        lambda a, index: lesions(a.net, a.trace, index).to_dict(),
+        lesion_figure,
+        "rows",
+        follows=False,
+    ),
+    Figure(
+        "budget",
+        "Signal budget",
+        "What the sum at each plus is made of: the shortcut's energy, the branch's, and what they "
+        "share. Below: how large the branch is, whether it agrees, how much is new.",
+        lambda a, index: signal_budget(a.trace).to_dict(),
+        budget_figure,
+        "blocks",
+    ),
+    Figure(
+        "evidence",
+        "Evidence river",
+        "Gradient times signal at every plus: how much of what speaks for the class arrives by "
+        "each wire. Negative evidence flows the other way; shares may exceed 100 %.",
+        lambda a, index: evidence(a.net, a.trace, index).to_dict(),
+        evidence_figure,
+        "blocks",
+    ),
+    Figure(
+        "ledger",
+        "Logit ledger",
+        "The class's logit, split exactly into what arrived from stage 3 on the projected shortcut "
+        "and what each block of stage 4 wrote, with the ReLUs that were open as gates.",
+        _ledger_numbers,
+        _ledger_draw,
+        "entries",
+    ),
+    Figure(
+        "timeline",
+        "Answer timeline",
+        "The network's answer if, from a block on, only the shortcuts carry the signal. "
+        "Where does the final answer appear on the road?",
+        lambda a, index: shortcut_readouts(a.net, a.trace, index).to_dict(),
+        timeline_figure,
+        "rows",
+    ),
+    Figure(
+        "highway",
+        "Gradient highway",
+        "The gradient of the class's logit on its way back: how much of it comes through the "
+        "shortcut and how much through the branch of each block.",
+        lambda a, index: gradient_highway(a.net, a.trace, index).to_dict(),
+        highway_figure,
+        "blocks",
+    ),
+)
+
+# Serialises the drawing with its computed colours, so that the file looks as the page does.
+_SAVE_PICTURE = """
+(kind) => {
+  const panel = [...document.querySelectorAll('.figure-panel')].find(e => e.offsetParent !== null);
+  const svg = panel && panel.querySelector('svg.chart');
+  if (!svg) return;
+  const copy = svg.cloneNode(true);
+  const keep = ['fill','fill-opacity','stroke','stroke-width','stroke-dasharray','stroke-linecap',
+    'stroke-opacity','opacity','font-family','font-size','font-weight','text-anchor','visibility',
+    'dominant-baseline','paint-order'];
+  const from = [svg, ...svg.querySelectorAll('*')], to = [copy, ...copy.querySelectorAll('*')];
+  from.forEach((e, i) => { const s = getComputedStyle(e);
+    to[i].setAttribute('style', keep.map(k => `${k}:${s.getPropertyValue(k)}`).join(';')); });
+  const box = svg.viewBox.baseVal;
+  copy.setAttribute('width', box.width); copy.setAttribute('height', box.height);
+  copy.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
+  const text = new XMLSerializer().serializeToString(copy);
+  const image = new Image();
+  image.onload = () => {
+    const canvas = document.createElement('canvas');
+    canvas.width = 2 * box.width; canvas.height = 2 * box.height;
+    const pen = canvas.getContext('2d');
+    pen.fillStyle = getComputedStyle(document.body).backgroundColor;
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    pen.drawImage(image, 0, 0, canvas.width, canvas.height);
+    const link = document.createElement('a');
+    link.href = canvas.toDataURL('image/png');
+    link.download = (panel.dataset.name || 'figure') + '.png'; link.click();
+  };
+  image.src = 'data:image/svg+xml;charset=utf-8,' + encodeURIComponent(text);
+}
+"""
+
+
+def reference_for(analysis: Analysis, index: int, changed: bool):
+    """The reference quartiles where they apply: the network as trained, and its own answer."""
+    if changed or index != analysis.top(1)[0].index:
+        return None
+    return load_reference(analysis.net.spec)
+
+
+def drawn(figure: Figure, analysis: Analysis, index: int, changed: bool, numbers: dict) -> str:
+    """One figure with its words, HTML."""
+    state = " Shown for the network as set in the diagram." if changed and figure.follows else ""
+    if not figure.follows:
+        state = " Always of the network as trained."
+    picture = figure.draw(numbers, reference_for(analysis, index, changed and figure.follows))
+    label = escape(analysis.net.labels[index])
+    return (
+        f'<div class="figure-panel" data-name="{figure.key}">'
+        f'<p class="figure-text">{escape(figure.text + state)} Class: <b>{label}</b>.</p>'
+        f"{picture}</div>"
+    )
+
+
+def table(rows: list[dict]) -> bytes:
+    """Rows as CSV; nested values as JSON text in their cell."""
+    out = io.StringIO()
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(out, columns, restval="")
+    writer.writeheader()
+    for row in rows:
+        flat = {k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in row.items()}
+        writer.writerow(flat)
+    return out.getvalue().encode()
+
+
+def manifest(analysis: Analysis, index: int) -> dict:
+    """What the numbers belong to."""
+    spec = analysis.net.spec
+    return {
+        "weights": spec.name,
+        "weights_sha256": spec.sha256,
+        "photo_sha256": analysis.photo.digest,
+        "class": {"index": index, "label": analysis.net.labels[index]},
+        "precision": analysis.net.precision,
+    }
+
+
+def paths_steps(analysis: Analysis, index: int) -> Iterator[str]:
+    """Path lengths with progress, as HTML after every step."""
+
+    def work(progress, cancelled):
+        return path_lengths(
+            analysis.net, analysis.trace, index, seed=SEED, progress=progress, cancelled=cancelled
+        )
+
+    words = (
+        "Veit et al. 2016 (arXiv 1605.06431): 2<sup>16</sup> paths lead through the network. Most "
+        "are about 8 branches long; which lengths carry the gradient? Measured by sampling paths "
+        f"of every length, seed {SEED}."
+    )
+    yield from _steps(work, lambda found: paths_figure(found.to_dict()), "paths", words)
+
+
+def depth_steps() -> Iterator[str]:
+    """The depth study with progress, as HTML after every step."""
+
+    def work(progress, cancelled):
+        return depth_study(progress=progress, cancelled=cancelled)
+
+    words = (
+        "Random, untrained networks of growing depth, with and without shortcuts: the gradient at "
+        "neighbouring inputs turns to noise in the plain ones (Balduzzi et al. 2017, "
+        "arXiv 1702.08591). No training and no photo involved."
+    )
+    yield from _steps(work, lambda found: depth_figure(found.to_dict()), "depth", words)
+
+
+def _steps(work, draw: Callable[..., str], name: str, words: str) -> Iterator[str]:
+    head = f'<div class="figure-panel" data-name="{name}"><p class="figure-text">{words}</p>'
+    for found in watched(work):
+        if isinstance(found, tuple):
+            done, total = found
+            bar = f'<progress value="{done}" max="{total}"></progress> {done} of {total}'
+            yield f'{head}<p class="figure-progress" role="status">{bar}</p></div>'
+        else:
+            yield f"{head}{draw(found)}</div>"
+
+
+def save_picture(button: gr.Button) -> None:
+    """A click saves the visible figure as a PNG at twice its size, made by the browser."""
+    button.click(None, None, None, js=_SAVE_PICTURE)
