@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from torch import Tensor
@@ -119,7 +120,7 @@ class Analysis:
         index = self.find(wanted)
         if against is None:
             return residual.logit_ledger(self.net, self.trace, index)
-        other = "mean" if against == "mean" else self.find(against)
+        other: Literal["mean"] | int = "mean" if against == "mean" else self.find(against)
         return residual.logit_ledger(self.net, self.trace, index, other)
 
     def lesions(self, wanted: classify.ClassLike | None = None) -> residual.LesionBoard:

@@ -94,7 +94,7 @@ def _cuts(
         if changed[0]:
             return f"{start} either wire and this network answers “{label}” instead: {chances}."
         return f"{start} either wire and this network still answers “{label}”: {chances}{was}."
-    clauses = []
+    clauses: list[str] = []
     for (wire, _), answer, flips in zip(cuts, answers, changed, strict=True):
         first = not clauses
         cut, who = (start, "this network") if first else ("cut", "it")

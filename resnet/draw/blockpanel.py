@@ -162,8 +162,8 @@ def _cam_row(cams: WireCams, look: Look) -> list[str]:
         f"{_legend(limit, True, ('against', 'for'))}"
         "<p>Gradient × activation, split between the two wires at their addition, in logits; one "
         "scale for the three. Dropping one wire’s evidence is not the same as cutting the wire.</p>"
-        f'<p class="bp-invariant">adds to ⟨G, H⟩ = {_signed(whole)}: '
-        f"error {_power(error)}</p></div></div>"
+        f'<p class="bp-invariant">adds to ⟨G,\u00a0H⟩\u00a0=\u00a0{_signed(whole)}: '
+        f"error\u00a0{_power(error)}</p></div></div>"
     )
     return parts
 
@@ -185,7 +185,7 @@ def _tile(
         kind = "bp-map raw" if look.raw else "bp-map"
         inside = f'<img class="{kind}" src="{uri}" alt="{escape(alt, quote=True)}">'
         if max(abs(low), abs(high)) < FAINT * limit:
-            span += " · faint on this scale"
+            span += " · faint"
     else:
         span, inside = "0", '<span class="bp-blank">blank: all zero</span>'
     mark = f' <span class="bp-turned">{escape(turned)}</span>' if turned else ""

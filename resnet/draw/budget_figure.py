@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from resnet.draw import chart
+from resnet.draw import by_block, chart
 from resnet.draw.chart import LEFT, RIGHT, WIDTH, Usual
 
 SHARES = (
@@ -29,7 +29,7 @@ def budget_figure(budget: Mapping, reference: Usual | None = None) -> str:
         reference: quartiles drawn behind the bars; if falsy with a `reason`, the reason is said.
     """
     blocks = budget["blocks"]
-    at = chart.columns([row["block"] for row in blocks])
+    at = by_block.columns([row["block"] for row in blocks])
     usual = {field: chart.usual_of(reference, f"budget.{field}") for field, *_ in SHARES + ROWS}
     values = [row[field] for row in blocks for field, *_ in SHARES]
     values += [q for field, *_ in SHARES for name in at.names for q in usual[field].get(name, ())]
@@ -43,7 +43,7 @@ def budget_figure(budget: Mapping, reference: Usual | None = None) -> str:
         ("mark third neg", "2⟨S,F⟩ < 0: they cancel"),
         *([("usual", "middle half of photos")] if reference else []),
     ]
-    parts = [chart.legend(LEFT, 13, samples), chart.ground(at, TOP, BOTTOM)]
+    parts = [chart.legend(LEFT, 13, samples), by_block.ground(at, TOP, BOTTOM)]
     parts.append(chart.y_axis(scale, marks, chart.say, LEFT, WIDTH - RIGHT))
     parts.append(chart.line(LEFT, scale(1), WIDTH - RIGHT, scale(1), "whole"))
     parts.append(chart.axis_name(6, scale(1) - 3, ["S, F and", "2⟨S,F⟩", "add to 1"]))
@@ -68,7 +68,9 @@ def budget_figure(budget: Mapping, reference: Usual | None = None) -> str:
     for i, (field, name) in enumerate(ROWS):
         form = chart.share if field == "zeros" else chart.say
         values = [row[field] for row in blocks]
-        parts.append(chart.number_row(at, BOTTOM + 24 + 22 * i, name, values, usual[field], form))
+        parts.append(
+            by_block.number_row(at, BOTTOM + 24 + 22 * i, name, values, usual[field], form)
+        )
     return chart.frame(
         "budget",
         (WIDTH, HEIGHT),

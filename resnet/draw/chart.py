@@ -1,4 +1,4 @@
-"""What the figures of *Inside* share: columns by block, one scale, bars, quartiles, the frame.
+"""What the figures of *Inside* share: numbers in words, one scale, bars, quartiles, the frame.
 
 Figures are functions from plain numbers to text: a `<figure>` with an SVG and a caption that
 states an invariant with its measured error.  Colours are classes (`resnet/ui/figures.css`), so
@@ -18,7 +18,6 @@ from resnet.draw.wiring_marks import figure, number, percent, text_width
 
 WIDTH, LEFT, RIGHT = 1080.0, 118.0, 12.0
 SMALL = 12.0  # font size of all that is not a heading; no smaller
-STAGE_GAP, PAD = 8.0, 3.0
 
 Quartiles = tuple[float, float, float]  # 25 %, 50 %, 75 %
 
@@ -91,7 +90,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(k * step, 12) for k in range(first, last + 1)]
+    return [float(f"{k * step:.12g}") for k in range(first, last + 1)]
 
 
 @dataclass(frozen=True)
@@ -213,47 +212,6 @@ def cross(x: float, y: float, size: float = 4.2) -> str:
     return f'<path class="flip-halo" d="{d}"/><path class="flip" d="{d}"/>'
 
 
-# -- columns by block ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Where each block stands, left to right, in the grounds of its stage."""
-
-    names: tuple[str, ...]
-    centres: tuple[float, ...]
-    width: float  # of one column
-    stages: tuple[tuple[str, float, float], ...]  # name, left, right
-
-    def items(self) -> Iterable[tuple[str, float]]:
-        return zip(self.names, self.centres, strict=True)
-
-
-def columns(names: Sequence[str], left: float = LEFT, right: float = WIDTH - RIGHT) -> Columns:
-    """Sixteen columns (or however many), a gap between stages; names are "stage.index"."""
-    stages = [name.split(".")[0] for name in names]
-    starts = [i for i, s in enumerate(stages) if i == 0 or stages[i - 1] != s]
-    free = right - left - STAGE_GAP * max(0, len(starts) - 1) - 2 * PAD * len(starts)
-    width = free / max(1, len(names))
-    x, centres, grounds = left, [], []
-    for start, end in zip(starts, [*starts[1:], len(names)], strict=False):
-        span = width * (end - start) + 2 * PAD
-        grounds.append((stages[start], x, x + span))
-        centres += [x + PAD + width * (i + 0.5) for i in range(end - start)]
-        x += span + STAGE_GAP
-    return Columns(tuple(names), tuple(centres), width, tuple(grounds))
-
-
-def ground(at: Columns, top: float, bottom: float) -> str:
-    """The stages' grounds with their titles, and the blocks' names along the bottom."""
-    parts = []
-    for stage, x0, x1 in at.stages:
-        parts.append(box(x0, top, x1 - x0, bottom - top, "stage", ' rx="8"'))
-        parts.append(text((x0 + x1) / 2, top + 15, f"stage {stage}", "muted middle"))
-    parts += [text(x, bottom - 8, name, "name middle") for name, x in at.items()]
-    return "".join(parts)
-
-
 def y_axis(
     scale: Scale, marks: Sequence[float], label: Callable[[float], str], x0: float, x1: float
 ) -> str:
@@ -269,31 +227,6 @@ def y_axis(
 def axis_name(x: float, y: float, rows: Sequence[str]) -> str:
     """What an axis measures, in short lines at its left."""
     return "".join(text(x, y + 15 * i, row, "muted") for i, row in enumerate(rows))
-
-
-def number_row(
-    at: Columns,
-    y: float,
-    name: str,
-    values: Sequence[object],
-    quartiles: Mapping[str, Quartiles] | None = None,
-    form: Callable[[object], str] = say,
-) -> str:
-    """A row of numbers under the columns; ▴ ▾ where a value lies outside the middle half."""
-    parts = [text(6, y, name, "row-name")]
-    for (block, x), value in zip(at.items(), values, strict=True):
-        usual, found = three((quartiles or {}).get(block)), finite(value)
-        mark, hint = "", f"{name} of {block}: {form(value)}"
-        if usual is not None:
-            hint += f"\nmiddle half: {form(usual[0])} to {form(usual[2])}"
-            if found is not None:
-                mark = "▴" if found > usual[2] else "▾" if found < usual[0] else ""
-        tail = f'<tspan class="aside"> {mark}</tspan>' if mark else ""
-        parts.append(
-            f'<text class="cell middle" x="{x:.1f}" y="{y:.1f}">{escape(form(value))}{tail}'
-            f"{title(hint)}</text>"
-        )
-    return "".join(parts)
 
 
 # -- the frame -------------------------------------------------------------------------------

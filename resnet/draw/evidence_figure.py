@@ -8,27 +8,17 @@ flows the other way through the same arms: orange, slit, with its arrows turned.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from resnet.draw import chart
-from resnet.draw.chart import LEFT, RIGHT, WIDTH, Columns, Scale, Usual
+from resnet.draw import by_block, chart, river
+from resnet.draw.by_block import Columns
+from resnet.draw.chart import LEFT, RIGHT, WIDTH, Scale, Usual
+from resnet.draw.river import BEND
 
-DEEPEST, ARM, BEND, STUB, LETTERS = 168.0, 34.0, 5.0, 20.0, 34.0
+DEEPEST, ARM, STUB, LETTERS = 168.0, 34.0, 20.0, 34.0
 STRIP = 84.0  # height of the strip of shares
-SEAM = 0.4  # pieces of river overlap a little: no hairline between them
 TOP, TAPER = 30.0, 0.3  # TAPER: part of a column in which the river changes between two blocks
-
-
-@dataclass(frozen=True)
-class Junction:
-    """One block's three arms in pixels; `left` and `right` are the ends of the junction."""
-
-    left: float
-    right: float
-    shortcut: float  # signed thickness, pixels
-    branch: float
-    output: float
 
 
 def evidence_figure(evidence: Mapping, reference: Usual | None = None) -> str:
@@ -40,7 +30,7 @@ def evidence_figure(evidence: Mapping, reference: Usual | None = None) -> str:
             None for another class.
     """
     blocks = evidence["blocks"]
-    at = chart.columns([row["block"] for row in blocks])
+    at = by_block.columns([row["block"] for row in blocks])
     scale = pixels_per_logit(blocks, at.width)
     deepest = max([abs(v) * scale for row in blocks for v in _arms(row)], default=0.0)
     bed = TOP + 24 + LETTERS + STUB + BEND + max(deepest, 40.0)
@@ -54,22 +44,22 @@ def evidence_figure(evidence: Mapping, reference: Usual | None = None) -> str:
         ("mark shortcut neg", "negative: flows the other way"),
         *([("usual", "usual share")] if usual else []),
     ]
-    parts = [chart.legend(LEFT, 13, samples), chart.ground(at, TOP, bottom)]
+    parts = [chart.legend(LEFT, 13, samples), by_block.ground(at, TOP, bottom)]
     parts.append(_ruler(scale, bed))
     parts.append(chart.line(LEFT, bed, WIDTH - RIGHT, bed, "zero"))
     junctions = []
     for (_, x), row in zip(at.items(), blocks, strict=True):
         s, f, h = (v * scale for v in _arms(row))
         left, right = x - at.width * (0.5 - TAPER), x + at.width * 0.5
-        junctions.append(Junction(left, right, s, f, h))
+        junctions.append(river.Junction(left, right, s, f, h))
     for before, after in zip([None, *junctions], junctions, strict=False):
-        parts.append(_taper(before, after, at.width * TAPER, bed))
+        parts.append(river.taper(before, after, at.width * TAPER, bed))
     for (name, x), row, where in zip(at.items(), blocks, junctions, strict=True):
         parts.append(_block(name, x, at.width, row, where, bed, bottom, usual.get(name), scale))
     if junctions:
         last = junctions[-1]
         parts.append(
-            _band(last.right, WIDTH - RIGHT, 0, abs(last.output), bed, "shortcut", last.output)
+            river.band(last.right, WIDTH - RIGHT, 0, abs(last.output), bed, "shortcut", last.output)
         )
     rows = (
         ("S carries", [row["shortcut"] for row in blocks]),
@@ -77,7 +67,7 @@ def evidence_figure(evidence: Mapping, reference: Usual | None = None) -> str:
         ("H = S + F", [row["total"] for row in blocks]),
     )
     for i, (name, values) in enumerate(rows):
-        parts.append(chart.number_row(at, bottom + 22 + 20 * i, name, values, form=_logits))
+        parts.append(by_block.number_row(at, bottom + 22 + 20 * i, name, values, form=_logits))
     parts.append(_shares(at, [_share(row) for row in blocks], usual, bottom + 76))
     return chart.frame(
         "evidence",
@@ -113,7 +103,7 @@ def _shares(at: Columns, shares: Sequence[float | None], usual: Mapping, top: fl
             way = -1 if value > scale.high else 1
             d = f"M{x - 5:.2f} {y - 2 * way:.2f}h10l-5 {8 * way}Z"
             parts.append(f'<path class="dot l0" d="{d}"/>')
-    row = chart.number_row(at, top + STRIP + 18, "", list(shares), usual, chart.share)
+    row = by_block.number_row(at, top + STRIP + 18, "", list(shares), usual, chart.share)
     return "".join(parts) + row
 
 
@@ -125,7 +115,8 @@ def pixels_per_logit(blocks, width: float) -> float:
         s, f, h = _arms(row)
         limits += [room / abs(f)] if f else []
         limits += [DEEPEST / abs(v) for v in (s, h) if v]
-    return min(limits, default=1.0)
+    found = min(limits, default=1.0)
+    return found if math.isfinite(found) else 1.0
 
 
 def _arms(row: Mapping) -> tuple[float, float, float]:
@@ -139,57 +130,12 @@ def _share(row: Mapping) -> float | None:
     return s / h if s is not None and h else None
 
 
-def _kind(wire: str, value: float) -> str:
-    return f"flow mark {wire} {'neg' if value < 0 else 'pos'}"
-
-
-def _flow(d: str, wire: str, value: float, middle: str, thick: float) -> str:
-    """A ribbon and, if it is negative, slits across its middle line."""
-    body = f'<path class="{_kind(wire, value)}" d="{d}"/>'
-    if value < 0:
-        body += f'<path class="slits" d="{middle}" stroke-width="{thick + 0.6:.2f}"/>'
-    return body
-
-
-def _band(
-    x0: float, x1: float, low: float, high: float, bed: float, wire: str, value: float
-) -> str:
-    """A straight piece of river, from `low` to `high` pixels above the bed."""
-    if high <= low:
-        return ""
-    d = f"M{x0 - SEAM:.2f} {bed - low:.2f}H{x1 + SEAM:.2f}V{bed - high:.2f}H{x0 - SEAM:.2f}Z"
-    y = bed - (low + high) / 2
-    return _flow(d, wire, value, f"M{x0:.2f} {y:.2f}H{x1:.2f}", high - low)
-
-
-def _taper(before: Junction | None, after: Junction, room: float, bed: float) -> str:
-    """From one block's output to the next one's shortcut."""
-    x1, s = after.left, after.shortcut
-    x0 = x1 - room if before is None else before.right
-    h = s if before is None else before.output
-    if h * s < 0:  # the direction turns: both ends run dry in the middle
-        middle = (x0 + x1) / 2
-        return _wedge(x0, middle, h, 0.0, bed, h) + _wedge(middle, x1, 0.0, s, bed, s)
-    return _wedge(x0, x1, h, s, bed, h or s)
-
-
-def _wedge(x0: float, x1: float, h0: float, h1: float, bed: float, value: float) -> str:
-    a, b, c = bed - abs(h0), bed - abs(h1), (x0 + x1) / 2
-    d = f"M{x0:.2f} {bed:.2f}V{a:.2f}C{c:.2f} {a:.2f} {c:.2f} {b:.2f} {x1:.2f} {b:.2f}V{bed:.2f}Z"
-    body = f'<path class="{_kind("shortcut", value)}" d="{d}"/>'
-    if value < 0:
-        thick = max(abs(h0), abs(h1))
-        clip = f"M{c - 1.2:.2f} {(bed - (abs(h0) + abs(h1)) / 2):.2f}h2.4V{bed:.2f}h-2.4Z"
-        body += f'<path class="slit" d="{clip}"/>' if thick else ""
-    return body
-
-
 def _block(
     name: str,
     x: float,
     width: float,
     row: Mapping,
-    at: Junction,
+    at: river.Junction,
     bed: float,
     bottom: float,
     quartiles: object,
@@ -201,20 +147,20 @@ def _block(
     inner = []
     if f == thickest and at.shortcut * at.output <= 0:  # F feeds (or drains) both sides
         middle = (at.left + at.right + s - h) / 2
-        foot = _turn(middle, h, at.right, 0.0, bed, STUB + surface - h, at.branch, +1)
-        foot += _turn(middle, s, at.left, 0.0, bed, STUB + surface - s, at.branch, -1)
+        foot = river.turn(middle, h, at.right, 0.0, bed, STUB + surface - h, at.branch, +1)
+        foot += river.turn(middle, s, at.left, 0.0, bed, STUB + surface - s, at.branch, -1)
         arm, top = middle + (h - s) / 2, bed - surface - BEND - STUB
         inner.append(foot)
     elif h >= s:  # F joins the river and goes on to the right
-        inner.append(_band(at.left, at.right, 0, s, bed, "shortcut", at.shortcut))
-        inner.append(_turn(at.right - BEND - f, f, at.right, s, bed, STUB, at.branch, +1))
+        inner.append(river.band(at.left, at.right, 0, s, bed, "shortcut", at.shortcut))
+        inner.append(river.turn(at.right - BEND - f, f, at.right, s, bed, STUB, at.branch, +1))
         arm, top = at.right - BEND - f / 2, bed - s - f - BEND - STUB
     else:  # F leaves the river that comes from the left
-        inner.append(_band(at.left, at.right, 0, h, bed, "shortcut", at.output))
-        inner.append(_turn(at.left + BEND + f, f, at.left, h, bed, STUB, at.branch, -1))
+        inner.append(river.band(at.left, at.right, 0, h, bed, "shortcut", at.output))
+        inner.append(river.turn(at.left + BEND + f, f, at.left, h, bed, STUB, at.branch, -1))
         arm, top = at.left + BEND + f / 2, bed - h - f - BEND - STUB
-    inner.append(_head(arm, top, f, at.branch))
-    inner.append(_chevrons(x, s, h, at, bed))
+    inner.append(river.head(arm, top, f, at.branch))
+    inner.append(river.chevrons(x, s, h, at, bed))
     usual = chart.three(quartiles)
     side = " end" if h >= s else ""  # over the river's lower side, where the next rise is not
     edge = arm + (f / 2 + 3 if h >= s else -f / 2 - 3)
@@ -234,79 +180,11 @@ def _block(
     )
 
 
-def _turn(
-    foot: float,
-    thick: float,
-    end: float,
-    low: float,
-    bed: float,
-    up: float,
-    value: float,
-    side: int,
-) -> str:
-    """A quarter turn from above into the river: its inner edge is `BEND` round.
-
-    Args:
-        foot: x of the arm's edge that is farther from `end`.
-        end: x where the turn must arrive, on the river.
-        low: where in the river it arrives, pixels above the bed.
-        up: length of the straight piece above the turn.
-        side: +1 if it turns right, -1 left.
-    """
-    if thick <= 0:
-        return ""
-    near, y = foot + side * thick, bed - low - thick
-    out = near + side * BEND
-    sweep = 0 if side > 0 else 1
-    outer, inner = thick + BEND, BEND
-    d = (
-        f"M{foot:.2f} {y - BEND - up:.2f}V{y - BEND:.2f}"
-        f"A{outer:.2f} {outer:.2f} 0 0 {sweep} {out:.2f} {y + thick:.2f}"
-        f"H{end:.2f}V{y:.2f}H{out:.2f}"
-        f"A{inner:.2f} {inner:.2f} 0 0 {1 - sweep} {near:.2f} {y - BEND:.2f}V{y - BEND - up:.2f}Z"
-    )
-    c, half = (foot + near) / 2, thick / 2
-    middle = (
-        f"M{c:.2f} {y - BEND - up:.2f}V{y - BEND:.2f}"
-        f"A{half + BEND:.2f} {half + BEND:.2f} 0 0 {sweep} {out:.2f} {y + half:.2f}H{end:.2f}"
-    )
-    return _flow(d, "branch", value, middle, thick)
-
-
-def _head(x: float, top: float, thick: float, value: float) -> str:
-    """An arrow on the arm: into the river, or out of it."""
-    if value == 0:
-        return ""
-    half = max(thick / 2, 4.0)
-    high = min(10.0, 4 + half / 2)
-    tip, base = (top - high, top) if value < 0 else (top, top - high)
-    if value > 0:  # the arm's upper end is notched like the tail of an arrow
-        d = (
-            f"M{x - thick / 2:.2f} {top + 0.3:.2f}V{base:.2f}L{x:.2f} {tip:.2f}"
-            f"L{x + thick / 2:.2f} {base:.2f}V{top + 0.3:.2f}Z"
-        )
-    else:
-        d = f"M{x - half - 2:.2f} {base:.2f}L{x:.2f} {tip:.2f}L{x + half + 2:.2f} {base:.2f}Z"
-    return f'<path class="{_kind("branch", value)}" d="{d}"/>'
-
-
-def _chevrons(x: float, s: float, h: float, at: Junction, bed: float) -> str:
-    """Which way the river flows here."""
-    thick = min(s, h)
-    if thick < 9 or at.shortcut * at.output <= 0:
-        return ""
-    way, size = (1 if at.shortcut > 0 else -1), min(5.0, thick / 3)
-    y, c = bed - thick / 2, (at.left + at.right) / 2
-    step = way * size
-    d = f"M{c - step / 2:.2f} {y - size:.2f}l{step:.2f} {size:.2f}l{-step:.2f} {size:.2f}"
-    return f'<path class="chevron" d="{d}"/>'
-
-
 def _ruler(scale: float, bed: float) -> str:
     """How thick a round number of logits is."""
-    for size in (20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.01):
-        if size * scale <= DEEPEST * 0.75:
-            break
+    most = DEEPEST * 0.75 / scale
+    power = 10.0 ** math.floor(math.log10(most))
+    size = next(m * power for m in (5, 2, 1) if m * power <= most * 1.000001)
     x, y = 78.0, bed - size * scale
     d = f"M{x - 5:.2f} {y:.2f}h10M{x:.2f} {y:.2f}V{bed:.2f}M{x - 5:.2f} {bed:.2f}h10"
     unit = "logit" if size == 1 else "logits"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from resnet.draw import chart
+from resnet.draw import by_block, chart
 from resnet.draw.chart import LEFT, RIGHT, WIDTH, Usual
 
 TOP, BOTTOM, HEIGHT = 30.0, 322.0, 378.0
@@ -21,7 +21,7 @@ def highway_figure(highway: Mapping, reference: Usual | None = None) -> str:
             beside this photo's shortcut.
     """
     blocks = highway["blocks"]
-    at = chart.columns([row["block"] for row in blocks])
+    at = by_block.columns([row["block"] for row in blocks])
     usual = chart.usual_of(reference, "highway.ratio")
     bands = {}
     for row in blocks:
@@ -39,7 +39,7 @@ def highway_figure(highway: Mapping, reference: Usual | None = None) -> str:
         ("stroke whole", "both together"),
         *([("usual", "usual branch ÷ shortcut")] if bands else []),
     ]
-    parts = [chart.legend(LEFT, 13, samples), chart.ground(at, TOP, BOTTOM)]
+    parts = [chart.legend(LEFT, 13, samples), by_block.ground(at, TOP, BOTTOM)]
     parts.append(chart.y_axis(scale, marks, chart.number, LEFT, WIDTH - RIGHT))
     unit = "logits" if highway.get("target") != "loss" else "nats"
     parts.append(chart.axis_name(6, TOP + 15, ["‖dy/dx‖", unit, "per unit"]))
@@ -67,8 +67,8 @@ def highway_figure(highway: Mapping, reference: Usual | None = None) -> str:
     ratios, cosines = ([row[k] for row in blocks] for k in ("ratio", "cos_branch_output"))
     along = chart.usual_of(reference, "highway.cos_branch_loss_gradient")
     along = along if highway.get("target") == "loss" else {}
-    parts.append(chart.number_row(at, BOTTOM + 24, "branch ÷ shortcut", ratios, usual))
-    parts.append(chart.number_row(at, BOTTOM + 46, "cos(F, dy/dH)", cosines, along, _cosine))
+    parts.append(by_block.number_row(at, BOTTOM + 24, "branch ÷ shortcut", ratios, usual))
+    parts.append(by_block.number_row(at, BOTTOM + 46, "cos(F, dy/dH)", cosines, along, _cosine))
     return chart.frame(
         "highway",
         (WIDTH, HEIGHT),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from resnet.draw import chart
+from resnet.draw import by_block, chart
 from resnet.draw.chart import LEFT, RIGHT, WIDTH, Quartiles, Scale, Usual
 
 TOP, BOTTOM, HEIGHT = 30.0, 356.0, 412.0
@@ -30,7 +30,7 @@ def lesion_figure(
     shown = reference if chosen else None
     usual = {wire: chart.usual_of(shown, f"lesions.{wire}.change") for wire in WIRES}
     rows = {(row["block"], row["wire"]): row for row in board["rows"]}
-    at = chart.columns(list(dict.fromkeys(row["block"] for row in board["rows"])))
+    at = by_block.columns(list(dict.fromkeys(row["block"] for row in board["rows"])))
     values = [row["change"] for row in board["rows"]]
     values += [q for wire in WIRES for name in at.names for q in usual[wire].get(name, ())]
     scale, marks = chart.scale_for(values, BOTTOM - 50, TOP + 40)
@@ -43,7 +43,7 @@ def lesion_figure(
         ("cross", "another answer"),
         *([("usual", "middle half of photos")] if shown else []),
     ]
-    parts = [chart.legend(LEFT, 13, samples), chart.ground(at, TOP, BOTTOM)]
+    parts = [chart.legend(LEFT, 13, samples), by_block.ground(at, TOP, BOTTOM)]
     parts.append(chart.y_axis(scale, marks, points, LEFT, WIDTH - RIGHT))
     parts.append(chart.axis_name(6, TOP + 15, ["percentage", "points"]))
     wide = (at.width - 6) / 2
@@ -55,7 +55,7 @@ def lesion_figure(
     for i, wire in enumerate(WIRES):
         after = [rows.get((name, wire), {}).get("probability") for name in at.names]
         words = f"p, {wire} cut"
-        row = chart.number_row(at, BOTTOM + 24 + 22 * i, words, after, None, _short)
+        row = by_block.number_row(at, BOTTOM + 24 + 22 * i, words, after, None, _short)
         parts.append(row)
     return chart.frame(
         "lesions", (WIDTH, HEIGHT), _words(board), parts, _notes(board, reference, timeline), True

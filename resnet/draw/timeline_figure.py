@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from resnet.draw import chart
+from resnet.draw import by_block, chart
 from resnet.draw.chart import LEFT, RIGHT, WIDTH, Scale, Usual
 from resnet.draw.lesion_figure import same_cut
 from resnet.draw.wiring_marks import lines, text_width
@@ -32,7 +32,7 @@ def timeline_figure(
     """
     rows = timeline["rows"]
     names = [row["block"] for row in rows]
-    at = chart.columns(names, LEFT, WIDTH - RIGHT - 132)
+    at = by_block.columns(names, LEFT, WIDTH - RIGHT - 132)
     end = WIDTH - RIGHT - 96.0
     xs = [*at.centres, end]
     scale = Scale(0.0, 1.0, BOTTOM - 30, TOP + 40)
@@ -40,7 +40,7 @@ def timeline_figure(
 
     parts = [
         chart.text(LEFT, 17, "branches cut from this block on, to the last one", "muted"),
-        chart.ground(at, TOP, BOTTOM),
+        by_block.ground(at, TOP, BOTTOM),
         chart.box(end - 24, TOP, 120, BOTTOM - TOP, "stage", ' rx="8"'),
         chart.text(end - 14, TOP + 15, "nothing cut", "muted"),
         chart.text(end, BOTTOM - 8, "whole", "name middle"),
@@ -74,7 +74,9 @@ def timeline_figure(
     told = [(_first(row["top"]), bool(row["agrees"])) for row in rows]
     parts += _answers(edges, [*told, (_first(timeline["final"]), True)])
     parts.append(
-        chart.number_row(at, HEIGHT - 12, "rank of chosen", [r["rank"] for r in rows], None, _rank)
+        by_block.number_row(
+            at, HEIGHT - 12, "rank of chosen", [r["rank"] for r in rows], None, _rank
+        )
     )
     return chart.frame(
         "timeline",

@@ -130,7 +130,8 @@ def colour_limit(
         raise MapError(f"There is no colour scale {scope!r}; scales are local, stage, global.")
     largest = 0.0
     for name, shortcut, branch, output in _arriving(trace):
-        if not _in_scope(name, block, scope) or (channel or 0) >= output.shape[1]:
+        missing = how == "channel" and (channel or 0) >= output.shape[1]
+        if missing or not _in_scope(name, block, scope):
             continue
         maps = _draw(name, shortcut, branch, output, how, channel, passed, k)
         largest = max(largest, maps.limit)

@@ -18,6 +18,7 @@ from resnet.ui.bench import Bench, rewire
 from resnet.ui.examples import example_strip, picked
 from resnet.ui.html import hidden, shown
 from resnet.ui.inside_figures import figures_part
+from resnet.ui.inside_panel import block_panel
 from resnet.ui.photo_input import PhotoInput
 from resnet.ui.switchboard import PRESETS, TOUR, Setting
 from resnet.ui.wiring import EMPTY, read_block, read_gains, wiring_diagram, wiring_value
@@ -138,6 +139,7 @@ def inside_tab(engine: Engine, photo: PhotoInput, tab: gr.Tab) -> None:
     picture = wiring_diagram(elem_id="wiring")
     pairs = gr.HTML("", visible=False, elem_id="pairs", apply_default_css=False)
 
+    block_panel(engine, bench)
     figure = figures_part(engine, bench)
     everything = [bench, picture, outcome, pairs, chosen, problem]
 
