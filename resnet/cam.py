@@ -44,7 +44,7 @@ METHODS: dict[str, Method] = {
     "gradcam": Method("Grad-CAM", "Channels weighted by their mean gradient.", "GradCAM"),
     "cam": Method(
         "CAM (exact, signed)",
-        "What each position adds to the class's logit; last block only. Red for, blue against.",
+        "What each position adds to the class's logit; last block only. Blue for, orange against.",
     ),
     "hirescam": Method("HiResCAM", "Gradient times activation at every position.", "HiResCAM"),
     "gradcam++": Method(

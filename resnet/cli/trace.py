@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-import io
 import json
-import platform
 import time
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resnet.cli import options as shared
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from resnet.analysis import Analysis
     from resnet.network import ResNet50
     from resnet.residual import (
@@ -34,7 +28,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1  # of manifest.json and numbers.json
 MANIFEST = "manifest.json"
-PACKAGES = ("torch", "numpy", "pillow")
 
 
 @dataclass(frozen=True)
@@ -109,6 +102,8 @@ def run(options: argparse.Namespace) -> int:
         head = {"file": options.photo, "seconds": round(traced.seconds, 4)}
         print(json.dumps(head | numbers(traced, with_maps=True)))
     else:
+        from resnet.cli.trace_files import save
+
         count = save(traced, out, options)
         print("\n  ".join(_lines(traced, options.photo, out, count)))
     return 0
@@ -131,8 +126,13 @@ def _out_folder(options: argparse.Namespace) -> Path | None:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise shared.UsageError(f"--out {out} is there already; name a new or empty folder.")
     except OSError as error:
-        raise _unwritable(out, error) from error
+        raise unwritable(out, error) from error
     return out
+
+
+def unwritable(out: Path, error: OSError) -> shared.UsageError:
+    """An error of the disk as a sentence for the user."""
+    return shared.UsageError(f"--out {out} cannot be written: {error.strerror}.")
 
 
 def trace(net: ResNet50, source: str | bytes, options: argparse.Namespace) -> Traced:
@@ -216,86 +216,6 @@ def numbers(traced: Traced, with_maps: bool = False) -> dict:
             "missing": getattr(usual, "reason", None),  # of a NoReference
         },
     }
-
-
-def maps(traced: Traced) -> dict[str, np.ndarray]:
-    """File name -> float32 array of evidence or ledger, in logits."""
-    import numpy as np
-
-    found = {
-        f"maps/evidence-{row.block}.npy": np.stack([row.shortcut_map, row.branch_map])
-        for row in traced.evidence.blocks
-    }
-    written = [entry.map for entry in traced.ledger.entries if entry.map is not None]
-    return found | {"maps/ledger.npy": np.stack(written)}
-
-
-def save(traced: Traced, out: Path, options: argparse.Namespace) -> int:
-    """Write every file, the manifest last: where there is one, the folder is complete.
-
-    Returns:
-        the number of files.
-
-    Raises:
-        UsageError: the folder cannot be written.
-    """
-    from resnet.cli.trace_figures import figures
-
-    drawn = figures(traced)
-    files = {"numbers.json": _json(numbers(traced))}
-    files |= {name: _npy(values) for name, values in maps(traced).items()}
-    files |= {name: figure.data for name, figure in drawn.items()}
-    captions = {name: figure.caption for name, figure in drawn.items() if figure.caption}
-    manifest = _json(_manifest(traced, files, captions, options))
-    try:
-        for name, data in {**files, MANIFEST: manifest}.items():
-            path = out / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-    except OSError as error:
-        raise _unwritable(out, error) from error
-    return len(files) + 1
-
-
-def _manifest(
-    traced: Traced, files: dict[str, bytes], captions: dict[str, str], options: argparse.Namespace
-) -> dict:
-    """What made the files, and what they are."""
-    net = traced.analysis.net
-    chosen = {("class" if k == "wanted" else k): v for k, v in vars(options).items()}
-    return {
-        "format": FORMAT,
-        "photo": {"file": options.photo, "sha256": traced.analysis.photo.digest},
-        "weights": {"name": net.spec.name, "variant": net.spec.variant, "sha256": net.spec.sha256},
-        "device": str(net.device),
-        "precision": net.precision,
-        "class": {"index": traced.index, "label": net.labels[traced.index]},
-        "options": {k: chosen[k] for k in sorted(chosen) if k not in ("run", "json")},
-        "seeds": {"paths": options.seed} if traced.paths else {},
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
-        "seconds": round(traced.seconds, 4),
-        "captions": captions,
-        "files": [
-            {"file": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-            for name, data in files.items()
-        ],
-    }
-
-
-def _json(content: dict) -> bytes:
-    return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
-
-
-def _npy(values: np.ndarray) -> bytes:
-    import numpy as np
-
-    buffer = io.BytesIO()
-    np.save(buffer, values, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _unwritable(out: Path, error: OSError) -> shared.UsageError:
-    return shared.UsageError(f"--out {out} cannot be written: {error.strerror}.")
 
 
 def _lines(traced: Traced, name: str, out: Path, count: int) -> list[str]:

@@ -76,7 +76,6 @@ def ledger_figure(
     parts.append(chart.text(COLUMNS[0], y + 23, _logits(ledger["logit"]), "strong end"))
     if against_mean:
         parts.append(chart.text(COLUMNS[2], y + 23, _logits(against_mean["logit"]), "strong end"))
-    usual_note = chart.usual_line(reference, "Grey bands: where a part usually ends")
     return chart.frame(
         "ledger",
         (WIDTH, bottom + 8),
@@ -84,7 +83,7 @@ def ledger_figure(
         parts,
         [
             f"The parts add to the {_goal(ledger)}: error {chart.error(ledger.get('error'))}.",
-            usual_note.replace("ends:", "ends, by its share,") if shares else usual_note,
+            _usual(reference) if shares else chart.usual_line(reference),
         ],
     )
 
@@ -114,6 +113,12 @@ def _bar(scale: Scale, start: float, value: object, y: float, part: str) -> str:
     if found < 0:
         body += chart.slit_line(x0, y + ROW / 2, x1, y + ROW / 2, THICK)
     return body
+
+
+def _usual(reference) -> str:
+    return (
+        f"Grey: where a part ends at its usual share, the middle half of {reference.photos} photos."
+    )
 
 
 def _goal(ledger: Mapping) -> str:

@@ -9,14 +9,19 @@ from PIL import Image
 
 # Perceptually uniform and readable by the colour-blind; the last one is for signed maps.
 COLOUR_MAPS = ("viridis", "magma", "inferno", "cividis")
-SIGNED_MAP = "RdBu_r"
+# Orange against, blue for, as everywhere on the page; white is zero.
+SIGNED_MAP = "orange-blue"
+_HALVES = ("PuOr", "RdBu")
 
 
 @cache
 def palette(name: str) -> np.ndarray:
-    """A matplotlib colour map as uint8 [256, 3]."""
+    """A matplotlib colour map, or SIGNED_MAP, as uint8 [256, 3]."""
     from matplotlib import colormaps  # a quarter of a second: only when something is drawn
 
+    if name == SIGNED_MAP:
+        orange, blue = (palette(half) for half in _HALVES)
+        return np.concatenate([orange[:128], blue[128:]])
     return (colormaps[name](np.linspace(0, 1, 256))[:, :3] * 255).round().astype(np.uint8)
 
 
@@ -25,7 +30,7 @@ def colourize(values: np.ndarray, name: str = "viridis", signed: bool = False) -
 
     Args:
         values: 0..1, or -1..1 if `signed`; values outside are clipped.
-        name: a colour map; signed maps always use red (for) and blue (against).
+        name: a colour map; signed maps always use SIGNED_MAP.
     """
     unit = (values + 1) / 2 if signed else values
     levels = (np.clip(unit, 0, 1) * 255).round().astype(np.uint8)

@@ -155,7 +155,7 @@ def _names(
     """Each line's name at its highest point, where it covers neither a line nor another name."""
     busy = _line_spots(xs, curves, scale)
     taken: list[Rect] = []
-    parts = []
+    parts, leaders = [], []
     peaks = []
     for i, curve in enumerate(curves):
         known = [(value, k, i) for k, (value, _) in enumerate(curve) if value is not None]
@@ -171,11 +171,11 @@ def _names(
         if scale(value) - (y + 15 * len(rows)) > 12:
             x = min(max(xs[k], left), left + wide)
             leader = f"stroke l{i} leader"
-            parts.append(chart.line(x, y + 15 * len(rows), xs[k], scale(value) - 5, leader))
+            leaders.append(chart.line(x, y + 15 * len(rows), xs[k], scale(value) - 5, leader))
         parts.append(f'<circle class="dot l{i}" cx="{left + 6:.1f}" cy="{y + 7.5:.1f}" r="4"/>')
         for j, row in enumerate(rows):
             parts.append(chart.text(left + 14, y + 12 + 15 * j, row, "halo strong"))
-    return "".join(parts)
+    return "".join(leaders + parts)  # a leader passes behind the names
 
 
 def _line_spots(

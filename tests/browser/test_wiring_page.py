@@ -41,7 +41,7 @@ def shown(tmp_path, monkeypatch, page):
         diagram.cut(answer, None, diagram, show_progress="hidden")
         diagram.gain(answer, None, diagram, show_progress="hidden")
         diagram.select(listen, None, None)
-    page.set_default_timeout(8000)
+    page.set_default_timeout(30_000)
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True)
     page.goto(url)
     page.locator(".wiring-svg.wide .label").first.wait_for()
