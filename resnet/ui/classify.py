@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from resnet import cam
-from resnet.analysis import Analysis
-from resnet.draw.answers import answers_html, percent
-from resnet.draw.encode import encode, image_uri
-from resnet.draw.heatview import heatview_html
-from resnet.draw.overlay import COLOUR_MAPS, overlay
+from resnet.draw.encode import encode
+from resnet.draw.overlay import COLOUR_MAPS
 from resnet.engine import Engine
 from resnet.images import ImageError
 from resnet.ui import messages
+from resnet.ui.classify_view import facts_html, numbers_of, picture_of, rows_html, view_html
 from resnet.ui.download import as_file, offer
 from resnet.ui.examples import example_strip, picked
 from resnet.ui.html import hidden, shown
 from resnet.ui.photo_input import PhotoInput
 
-PATCH = 448  # pixels of the heat map's layer; twice what the network saw
 UNSHOWN = ("TIFF", "HEIC", "PNM")  # formats that browsers do not draw
 
 _PICK = """
@@ -50,10 +50,26 @@ _EMPTY_VIEW = (
 _EMPTY_ANSWERS = '<p class="hint">The five most probable of {} classes appear here.</p>'
 
 
-def classify_tab(engine: Engine) -> PhotoInput:
-    """Build the tab inside the current `gr.Blocks`; returns its photo, which other tabs share."""
+@dataclass(frozen=True)
+class SharedPhoto:
+    """The photo that all tabs look at.
+
+    Attributes:
+        source: state with the path of its file, "" for none.
+        photo: the input; may show a preview in place of a file that browsers do not draw.
+        follow: given the event that put a path into `photo`, has the page analyse it.
+    """
+
+    source: gr.State
+    photo: PhotoInput
+    follow: Callable[[Dependency], Dependency]
+
+
+def classify_tab(engine: Engine) -> SharedPhoto:
+    """Build the tab inside the current `gr.Blocks`; returns the photo, which other tabs share."""
     labels = engine.net.labels
     last = engine.net.block_names[-1]
+    source = gr.State("")  # path of the photo's file; `photo` may show a preview of it
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320):
             photo = PhotoInput(
@@ -127,202 +143,113 @@ def classify_tab(engine: Engine) -> PhotoInput:
                 png = gr.Button("Download picture (PNG)", size="sm", elem_id="download-png")
                 numbers = gr.Button("Download numbers (JSON)", size="sm", elem_id="download-json")
 
-    def draw(
-        analysis: Analysis, index: int, method: str, block: str, colours: str, raw: bool, watch=None
-    ) -> str:
-        label = labels[index]
-        try:
-            found = analysis.cam(index, method, block, progress=watch)
-        except cam.CamError as error:
-            return stage(analysis, None, f"{label}", note=str(error))
-        probability = percent(float(analysis.probabilities[index]))
-        name = cam.METHODS[method].title
-        caption = f"{name} for “{label}” ({probability}) at block {block}: the map highlights "
-        caption += "where the signal is that speaks for this class."
-        if not cam.METHODS[method].uses_class:
-            caption = f"{name} at block {block}: the strongest pattern, the same for every class."
-        if found.blank:
-            note = "The map is blank: nothing at this block speaks for this class by this method."
-            return stage(analysis, None, caption, note=note)
-        patch = cam.enlarge(found.scaled, (PATCH, PATCH), smooth=not raw)
-        largest = float(abs(found.grid).max())
-        return stage(analysis, patch, caption, colours, found.signed, largest)
-
-    def rows(analysis: Analysis, index: int) -> str:
-        listed = [(p.index, p.label, p.probability) for p in analysis.top(5)]
-        if index not in [row[0] for row in listed]:
-            listed.append((index, labels[index], float(analysis.probabilities[index])))
-        return answers_html(listed, index)
-
-    def on_photo(path, method, block, colours, raw) -> Iterator[dict]:
+    def on_photo(path: str | None) -> dict[Any, Any]:
         if path is None:
-            yield {
-                message: hidden(), facts: hidden(), view: _EMPTY_VIEW, chosen: None,
+            return {
+                source: "",
+                message: hidden(),
+                facts: hidden(),
+                chosen: None,
                 answers: _EMPTY_ANSWERS.format(f"{len(labels):,}"),
-            }  # fmt: skip
-            return
+            }
         try:
             analysis = engine.open(path)
         except ImageError as error:
-            # What was there stays: only the input is emptied.
-            yield {message: shown(messages.problem(str(error))), photo: None}
-            return
+            # What was there stays, and works: only the input is emptied.
+            return {message: shown(messages.problem(str(error))), photo: None}
         index = analysis.top(1)[0].index
-        first = {
+        found: dict[Any, Any] = {
+            source: path,
             message: shown(messages.notes(analysis.photo.notes)),
-            answers: rows(analysis, index),
+            answers: rows_html(analysis, index),
             facts: shown(facts_html(analysis)),
             chosen: index,
         }
         if analysis.photo.format in UNSHOWN:
-            first[photo] = analysis.photo.image
-        yield first
-        yield {view: draw(analysis, index, method, block, colours, raw)}
+            found[photo] = analysis.photo.image
+        return found
 
-    def on_change(path, index, method, block, colours, raw, progress=gr.Progress()):  # noqa: B008
-        if path is None or index is None:
-            return {}
+    def redraw(path, index, method, block, colours, raw, progress=gr.Progress()):  # noqa: B008
+        if not path or index is None:
+            return _EMPTY_VIEW, gr.skip(), gr.skip()
         try:
             analysis = engine.open(path)
         except ImageError as error:
-            return {message: shown(messages.problem(str(error)))}
+            return gr.skip(), gr.skip(), shown(messages.problem(str(error)))
 
         def watch(batches):
             return progress.tqdm(batches, desc=cam.METHODS[method].title)
 
-        drawn = draw(analysis, index, method, block, colours, raw, watch)
-        return {view: drawn, answers: rows(analysis, index)}
+        html = view_html(analysis, index, method, block, colours, raw, watch)
+        return html, rows_html(analysis, index), gr.skip()
 
-    def on_method(method: str, block: str):
+    def on_method(method: str):
         at_last = {"value": last} if method == "cam" else {}
         return note_html(method), gr.update(**at_last)
 
-    def picture(path, index, method, block, colours, raw):
-        if path is None or index is None:
-            raise nothing_yet()
-        analysis = engine.open(path)
-        found = analysis.cam(index, method, block)
-        small, full = analysis.photo.image.size, analysis.photo.size
-        values = analysis.heatmap(index, method, block, smooth=not raw, size=small)
-        fx, fy = small[0] / full[0], small[1] / full[1]
-        box = tuple(e * f for e, f in zip(analysis.view.box, (fx, fy, fx, fy), strict=True))
-        drawn = overlay(analysis.photo.image, values, box, colours, 0.55, found.signed)
+    def download(make: Callable[..., dict[str, str]]) -> Callable[..., dict[str, str]]:
+        def checked(path, index, *options):
+            if not path or index is None:
+                raise gr.Error("Drop a photo first.", title="Nothing yet", print_exception=False)
+            try:
+                return make(engine.open(path), index, *options)
+            except (cam.CamError, ImageError) as error:
+                raise gr.Error(str(error), title="No download", print_exception=False) from error
+
+        return checked
+
+    def as_png(analysis, index, method, block, colours, raw):
         name = f"{method}-{labels[index]}-{block}.png".replace(" ", "-").replace("/", "-")
+        drawn = picture_of(analysis, index, method, block, colours, raw)
         return as_file(name, encode(drawn, "PNG"), "image/png")
 
-    def data(path, index, method, block):
-        if path is None or index is None:
-            raise nothing_yet()
-        found = numbers_of(engine.open(path), index, method, block)
-        return as_file("answer.json", json.dumps(found, indent=1).encode(), "application/json")
+    def as_json(analysis, index, method, block):
+        text = json.dumps(numbers_of(analysis, index, method, block), indent=1)
+        return as_file("answer.json", text.encode(), "application/json")
 
-    heat = [chosen, method, block, colours, raw]
-    model = {"concurrency_id": "model", "concurrency_limit": 2, "api_visibility": "private"}
-    photo.input(
-        on_photo,
-        [photo, method, block, colours, raw],
-        [photo, message, answers, facts, view, chosen],
-        show_progress="minimal",
-        show_progress_on=view,
-        **model,
-    )
-    strip.pick(picked, None, photo, show_progress="hidden", api_visibility="private").success(
-        on_photo,
-        [photo, method, block, colours, raw],
-        [photo, message, answers, facts, view, chosen],
-        show_progress="minimal",
-        show_progress_on=view,
-        **model,
-    )
-    redraw = {
-        "fn": on_change,
-        "inputs": [photo, *heat],
+    heat = [source, chosen, method, block, colours, raw]
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    model: dict[str, Any] = {
+        "concurrency_id": "model",
+        "concurrency_limit": 2,
+        "api_visibility": "private",
+    }
+    drawing: dict[str, Any] = {
+        "fn": redraw,
+        "inputs": heat,
         "outputs": [view, answers, message],
         "show_progress": "full",
         "show_progress_on": view,
         "trigger_mode": "always_last",
         **model,
     }
-    answers.pick(_index, None, chosen, show_progress="hidden", api_visibility="private").success(
-        **redraw
-    )
-    method.input(
-        on_method, [method, block], [method_note, block], show_progress="hidden",
-        api_visibility="private",
-    ).success(**redraw)  # fmt: skip
-    for control in (chosen, block, colours, raw):
-        control.input(**redraw)
-    offer(png, picture, [photo, *heat])
-    offer(numbers, data, [photo, chosen, method, block])
-    return photo
+    opening: dict[str, Any] = {
+        "fn": on_photo,
+        "inputs": photo,
+        "outputs": [source, photo, message, answers, facts, chosen],
+        "show_progress": "minimal",
+        "show_progress_on": view,
+        **model,
+    }
+
+    def follow(event: Dependency) -> Dependency:
+        return event.success(**opening).success(**drawing)
+
+    photo.input(**opening).success(**drawing)
+    follow(strip.pick(picked, None, photo, **quiet))
+    answers.pick(_index, None, chosen, **quiet).success(**drawing)
+    method.input(on_method, method, [method_note, block], **quiet).success(**drawing)
+    # One listener for all: a late answer to an early change cannot overtake the last one.
+    gr.on([chosen.input, block.input, colours.input, raw.input], **drawing)
+    offer(png, download(as_png), heat)
+    offer(numbers, download(as_json), heat[:4])
+    return SharedPhoto(source, photo, follow)
 
 
 def _index(event: gr.EventData) -> int:
     return int(event.index)
 
 
-def nothing_yet() -> gr.Error:
-    """What a visitor is told who downloads before there is a photo."""
-    return gr.Error("Drop a photo first.", title="Nothing to download", print_exception=False)
-
-
 def note_html(method: str) -> str:
     """One line on how the method works."""
     return f'<p class="hint">{escape(cam.METHODS[method].note)}</p>'
-
-
-def stage(
-    analysis: Analysis, patch, caption: str, colours: str = COLOUR_MAPS[0],
-    signed: bool = False, largest: float | None = None, note: str = "",
-) -> str:  # fmt: skip
-    """The photo with a patch over the crop; the box as shares of the photo."""
-    width, height = analysis.photo.size
-    x0, y0, x1, y1 = analysis.view.box
-    box = (x0 / width, y0 / height, x1 / width, y1 / height)
-    return heatview_html(analysis.photo.image, box, patch, caption, colours, signed, largest, note)
-
-
-def facts_html(analysis: Analysis) -> str:
-    """The crop that the network saw, and what it took."""
-    spec = analysis.net.spec
-    width, height = analysis.photo.size
-    return (
-        '<div class="facts">'
-        f'<img src="{image_uri(analysis.view.image, quality=90)}" width="112" height="112" '
-        'alt="The square crop that the network saw">'
-        "<dl><dt>What it saw</dt>"
-        f"<dd>{spec.crop} × {spec.crop} pixels: shorter side to {spec.resize}, centre cut out "
-        f"of {width:,} × {height:,} ({escape(analysis.photo.format)})</dd>"
-        f"<dt>Time</dt><dd>{1000 * analysis.seconds:.0f} ms for the crop and one forward pass, "
-        f"{escape(analysis.net.precision)}</dd></dl></div>"
-    )
-
-
-def numbers_of(analysis: Analysis, index: int, method: str, block: str) -> dict:
-    """Everything shown on the tab, as plain numbers."""
-    found = analysis.cam(index, method, block)
-    spec = analysis.net.spec
-    return {
-        "weights": spec.name,
-        "weights_sha256": spec.sha256,
-        "precision": analysis.net.precision,
-        "photo_sha256": analysis.photo.digest,
-        "size": analysis.photo.size,
-        "crop": analysis.view.box,
-        "seconds": analysis.seconds,
-        "top": [
-            {"index": p.index, "label": p.label, "probability": p.probability}
-            for p in analysis.top(5)
-        ],
-        "heatmap": {
-            "class": analysis.net.labels[index],
-            "index": index,
-            "probability": float(analysis.probabilities[index]),
-            "target": "logit",
-            "method": method,
-            "block": block,
-            "signed": found.signed,
-            "blank": found.blank,
-            "grid": found.grid.round(6).tolist(),
-        },
-    }

@@ -102,7 +102,7 @@ FIGURES: tuple[Figure, ...] = (
         "Answer timeline",
         "The network's answer if, from a block on, only the shortcuts carry the signal. "
         "Where does the final answer appear on the road?",
-        lambda a, index: shortcut_readouts(a.net, a.trace, index).to_dict(),
+        lambda a, index: shortcut_readouts(a.net, a.trace, index, k=50).to_dict(),
         timeline_figure,
         "rows",
     ),
@@ -158,12 +158,30 @@ def reference_for(analysis: Analysis, index: int, changed: bool):
     return load_reference(analysis.net.spec)
 
 
-def drawn(figure: Figure, analysis: Analysis, index: int, changed: bool, numbers: dict) -> str:
-    """One figure with its words, HTML."""
+# The last read-out of the timeline is one of the lesions: each figure prints how well they agree.
+PARTNERS = {"lesions": "timeline", "timeline": "lesions"}
+_PARTNER_NAMES = {"lesions": "timeline", "timeline": "board"}
+
+
+def drawn(
+    figure: Figure,
+    analysis: Analysis,
+    index: int,
+    changed: bool,
+    numbers: dict,
+    partner: dict | None = None,
+) -> str:
+    """One figure with its words, HTML.
+
+    Args:
+        partner: the numbers of the figure's partner for the same network, if it has one.
+    """
     state = " Shown for the network as set in the diagram." if changed and figure.follows else ""
     if not figure.follows:
         state = " Always of the network as trained."
-    picture = figure.draw(numbers, reference_for(analysis, index, changed and figure.follows))
+    extra = {_PARTNER_NAMES[figure.key]: partner} if partner else {}
+    reference = reference_for(analysis, index, changed and figure.follows)
+    picture = figure.draw(numbers, reference, **extra)
     label = escape(analysis.net.labels[index])
     return (
         f'<div class="figure-panel" data-name="{figure.key}">'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from html import escape
+from typing import Any
 
 import gradio as gr
 
@@ -15,11 +16,11 @@ from resnet.engine import Engine
 from resnet.images import ImageError
 from resnet.ui import messages, switchboard, wires
 from resnet.ui.bench import Bench, rewire
+from resnet.ui.classify import SharedPhoto
 from resnet.ui.examples import example_strip, picked
 from resnet.ui.html import hidden, shown
 from resnet.ui.inside_figures import figures_part
 from resnet.ui.inside_panel import block_panel
-from resnet.ui.photo_input import PhotoInput
 from resnet.ui.switchboard import PRESETS, TOUR, Setting
 from resnet.ui.wiring import EMPTY, read_block, read_gains, wiring_diagram, wiring_value
 
@@ -98,11 +99,11 @@ def before_after_html(base: Analysis, now: Analysis) -> str:
     )
 
 
-def inside_tab(engine: Engine, photo: PhotoInput, tab: gr.Tab) -> None:
+def inside_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab) -> None:
     """Build the tab inside the current `gr.Blocks`.
 
     Args:
-        photo: the page's photo, which the tab *Classify* owns.
+        shared: the page's photo, which the tab *Classify* owns.
         tab: this tab; its figures are worked out when it is opened.
     """
     net = engine.net
@@ -143,9 +144,9 @@ def inside_tab(engine: Engine, photo: PhotoInput, tab: gr.Tab) -> None:
     figure = figures_part(engine, bench)
     everything = [bench, picture, outcome, pairs, chosen, problem]
 
-    def show(path: str | None, state: Bench, measure: str, index: int | None) -> dict:
+    def show(path: str, state: Bench, measure: str, index: int | None) -> dict:
         """Draw the whole tab for a photo and a bench."""
-        if path is None:
+        if not path:
             return {
                 bench: Bench(), picture: EMPTY, outcome: _NO_PHOTO, pairs: hidden(),
                 chosen: None, problem: hidden(),
@@ -207,12 +208,12 @@ def inside_tab(engine: Engine, photo: PhotoInput, tab: gr.Tab) -> None:
             return "Guided tour"
         return "Next step" if state.tour + 1 < len(TOUR) else "End the tour"
 
-    inputs = [photo, bench, measure, chosen]
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    model = {"concurrency_id": "model", "concurrency_limit": 2, **quiet}
-    tab.select(on_open, [photo, bench, measure], everything, **model)
-    strip.pick(picked, None, photo, **quiet).success(
-        on_open, [photo, bench, measure], everything, **model
+    inputs = [shared.source, bench, measure, chosen]
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    model: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 2, **quiet}
+    tab.select(on_open, inputs[:3], everything, **model)
+    shared.follow(strip.pick(picked, None, shared.photo, **quiet)).success(
+        on_open, inputs[:3], everything, **model
     )
     for event in (picture.cut, picture.gain):
         event(on_wire, inputs, everything, trigger_mode="always_last", **model)
@@ -222,6 +223,7 @@ def inside_tab(engine: Engine, photo: PhotoInput, tab: gr.Tab) -> None:
     tour.click(on_tour, inputs, everything, **model)
     for number, button in enumerate(buttons):
         button.click(preset_of(number), inputs, everything, **model)
-    for control in (measure, chosen):
-        control.input(show, inputs, everything, trigger_mode="always_last", **model)
+    gr.on(
+        [measure.input, chosen.input], show, inputs, everything, trigger_mode="always_last", **model
+    )
     bench.change(button_name, bench, tour, **quiet)

@@ -72,10 +72,13 @@ def figures_part(engine: Engine, bench: gr.State) -> gr.HTML:
         try:
             base = engine.open(state.path)
             found = numbers_of(state, key)
+            partner = figures.PARTNERS.get(key) if state.setting.trained else None
+            beside = numbers_of(state, partner) if partner else None
         except ImageError as error:
             return [messages.problem(str(error)), *buttons]
         changed = not state.setting.trained
-        return [figures.drawn(_BY_KEY[key], base, state.index, changed, found), *buttons]
+        html = figures.drawn(_BY_KEY[key], base, state.index, changed, found, beside)
+        return [html, *buttons]
 
     def measure(state: Bench, key: str):
         if key == "depth":
@@ -104,9 +107,18 @@ def figures_part(engine: Engine, bench: gr.State) -> gr.HTML:
         return as_file(f"{key}.json", text.encode(), "application/json")
 
     inputs, outputs = [bench, which], [picture, start, stop, rows, numbers]
-    model = {"concurrency_id": "model", "concurrency_limit": 2, "api_visibility": "private"}
-    which.input(draw, inputs, outputs, show_progress="minimal", show_progress_on=picture, **model)
-    bench.change(draw, inputs, outputs, show_progress="hidden", trigger_mode="always_last", **model)
+    # One listener for both: a late answer to an early change cannot overtake the last one.
+    gr.on(
+        [which.input, bench.change],
+        draw,
+        inputs,
+        outputs,
+        show_progress="hidden",
+        trigger_mode="always_last",
+        concurrency_id="model",
+        concurrency_limit=2,
+        api_visibility="private",
+    )
     running = start.click(
         measure, inputs, picture, show_progress="hidden", concurrency_id="long",
         concurrency_limit=2, api_visibility="private",

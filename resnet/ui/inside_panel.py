@@ -108,16 +108,14 @@ def block_panel(engine: Engine, bench: gr.State) -> None:
             html = messages.problem(str(error))
         return shown(html), gr.update(visible=True), gr.update(visible=how == "channel")
 
-    wiring = {
-        "fn": draw,
-        "inputs": [bench, how, channel, scope, raw],
-        "outputs": [panel, controls, channel],
-        "show_progress": "hidden",
-        "trigger_mode": "always_last",
-        "concurrency_id": "model",
-        "concurrency_limit": 2,
-        "api_visibility": "private",
-    }
-    bench.change(**wiring)
-    for control in (how, channel, scope, raw):
-        control.input(**wiring)
+    gr.on(
+        [bench.change, how.input, channel.input, scope.input, raw.input],
+        draw,
+        [bench, how, channel, scope, raw],
+        [panel, controls, channel],
+        show_progress="hidden",
+        trigger_mode="always_last",
+        concurrency_id="model",
+        concurrency_limit=2,
+        api_visibility="private",
+    )

@@ -42,9 +42,9 @@ def build(engine: Engine) -> gr.Blocks:
         gr.HTML(header_html(engine.net), apply_default_css=False, elem_id="header")
         with gr.Tabs():
             with gr.Tab("Classify", id="classify"):
-                photo = classify_tab(engine)
+                shared = classify_tab(engine)
             with gr.Tab("Inside", id="inside") as inside:
-                inside_tab(engine, photo, inside)
+                inside_tab(engine, shared, inside)
             with gr.Tab("About", id="about"):
                 about_tab(engine.net)
     return page.queue(status_update_rate=2, default_concurrency_limit=4)

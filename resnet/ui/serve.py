@@ -8,12 +8,20 @@ from resnet.images import MAX_BYTES
 from resnet.ui.examples import FOLDER
 from resnet.ui.theme import CSS, theme
 
+# A class is searched by typing: what stands in the box is replaced, not added to.
+_SELECT_ALL = """
+() => document.addEventListener('focusin', (event) => {
+  if (event.target.matches('#chosen input, #inside-class input')) event.target.select();
+})
+"""
+
 
 def launch_options() -> dict[str, Any]:
     """Arguments for `Blocks.launch`: quiet, private, nothing asked of other hosts."""
     return {
         "theme": theme(),
         "css_paths": CSS,
+        "js": _SELECT_ALL,
         "footer_links": [],
         "run_history": False,  # it would keep visitors' inputs in shared browsers
         "share": False,
