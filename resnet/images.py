@@ -91,8 +91,9 @@ def read_photo(
             return _from_image(_from_array(source), "array", max_pixels)
         if isinstance(source, Image.Image):
             return _from_image(source, source.format or "image", max_pixels)
-        data = bytes(source) if isinstance(source, bytes | bytearray | memoryview) else None
-        if data is None:
+        if isinstance(source, bytes | bytearray | memoryview):
+            data = bytes(source)
+        else:
             data = _read_file(source, max_bytes)
         _check_bytes(len(data), max_bytes)
         name = sniff(data)

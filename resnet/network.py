@@ -167,7 +167,7 @@ class ResNet50(nn.Module):
         weights.check(state, net.state_dict(), spec.name)
         net.load_state_dict(state)
         net.precision = precision
-        return net.to(chosen, memory_format=torch.channels_last)
+        return net.to(chosen).to(memory_format=torch.channels_last)
 
     @property
     def device(self) -> torch.device:

@@ -37,7 +37,8 @@ def to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
             band = band.convert("L" if band.mode == "1" else "RGB")
         band = band.reduce(factor) if factor > 1 else band
         if transform:
-            band = ImageCms.applyTransform(band.convert(source), transform)
+            # Not in place, so it is an image and never None.
+            band = ImageCms.applyTransform(band.convert(source), transform)  # type: ignore[assignment]
         rgb.paste(band.convert("RGB"), (0, box[1] // factor))
 
     if levels and levels[2]:
@@ -71,7 +72,8 @@ def _on_white(band: Image.Image) -> tuple[Image.Image, bool]:
     alpha = band.getchannel("A")
     white = Image.new("RGB", band.size, "white")
     white.paste(band.convert("RGB"), mask=alpha)
-    return white, alpha.getextrema()[0] < 255
+    lowest, _ = alpha.getextrema()
+    return white, lowest < 255  # type: ignore[operator]  # one band: a pair of ints
 
 
 def _levels(image: Image.Image, boxes: list) -> tuple[float, float, bool]:
@@ -81,7 +83,7 @@ def _levels(image: Image.Image, boxes: list) -> tuple[float, float, bool]:
     taken (1 for floats, 255, 65535), else their own range. 16 bits span 0 … 65535, or 0 … 4095
     where nothing is brighter: that is a 12-bit sensor's picture in 16-bit words.
     """
-    whites = (255.0, 65535.0)
+    whites: tuple[float, ...] = (255.0, 65535.0)
     if image.mode.startswith("I;16"):
         whites = (4095.0, 65535.0)
     elif image.mode == "F":
@@ -114,7 +116,8 @@ def _to_srgb(image: Image.Image) -> tuple[ImageCms.ImageCmsTransform | None, str
     profile_bytes = image.info.get("icc_profile") or b""
     try:
         if image.mode == "LAB":
-            profile, source = ImageCms.createProfile("LAB"), "LAB"
+            profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+            source = "LAB"
         elif profile_bytes and len(profile_bytes) <= MAX_PROFILE:
             profile = ImageCms.ImageCmsProfile(io.BytesIO(profile_bytes))
             grey, cmyk = image.mode in ("1", "L", "LA", "La", *_WIDE), image.mode == "CMYK"

@@ -225,7 +225,7 @@ def test_an_upload_is_answered_over_plain_http(server):
 )
 def test_a_path_on_the_server_is_not_read(server, secret, attack):
     events = events_of_the_photo(json.loads(ask(server, "/config")))
-    assert len(events) >= 4
+    assert len(events) >= 3  # upload, and the examples of two tabs; others read the server's state
     for fn, data in events.items():
         end = send(server, fn, [attack(secret), *data[1:]], f"attack{fn}")
         assert not end["success"], (fn, end)

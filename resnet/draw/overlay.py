@@ -53,8 +53,8 @@ def overlay(
         box: x0, y0, x1, y1 of the crop in the photo's pixels.
         opacity: of the map, 0..1.
     """
-    seen = [round(edge) for edge in box]
-    seen = [max(0, seen[0]), max(0, seen[1]), min(photo.width, seen[2]), min(photo.height, seen[3])]
+    x0, y0, x1, y1 = (round(edge) for edge in box)
+    seen = (max(0, x0), max(0, y0), min(photo.width, x1), min(photo.height, y1))
     dimmed = Image.blend(photo, Image.new("RGB", photo.size, (128, 128, 128)), 0.6)
     mixed = Image.blend(photo, colourize(values, name, signed), opacity)
     dimmed.paste(mixed.crop(seen), seen)

@@ -125,7 +125,9 @@ def _value(point: Point) -> str:
 
 def _curve(xs: Sequence[float], points: Sequence[Point], scale: Scale, i: int) -> str:
     """A line through what is known; a dotted ceiling through what is not."""
-    solid, dotted, dots = [], [], []
+    solid: list[str] = []
+    dotted: list[str] = []
+    dots: list[str] = []
     for k in range(len(xs)):
         value, ceiling = points[k]
         if value is not None:

@@ -184,8 +184,7 @@ def classify_tab(engine: Engine) -> SharedPhoto:
         return html, rows_html(analysis, index), gr.skip()
 
     def on_method(method: str):
-        at_last = {"value": last} if method == "cam" else {}
-        return note_html(method), gr.update(**at_last)
+        return note_html(method), gr.update(value=last) if method == "cam" else gr.skip()
 
     def download(make: Callable[..., dict[str, str]]) -> Callable[..., dict[str, str]]:
         def checked(path, index, *options):

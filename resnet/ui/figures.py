@@ -17,6 +17,7 @@ from resnet.draw.depth_figure import depth_figure
 from resnet.draw.evidence_figure import evidence_figure
 from resnet.draw.highway_figure import highway_figure
 from resnet.draw.ledger_figure import ledger_figure
+from resnet.draw.ledger_maps import ledger_maps_html
 from resnet.draw.lesion_figure import lesion_figure
 from resnet.draw.paths_figure import paths_figure
 from resnet.draw.timeline_figure import timeline_figure
@@ -32,6 +33,7 @@ from resnet.residual import (
     signal_budget,
 )
 from resnet.ui.background import watched
+from resnet.ui.claims import claim_html
 
 SEED = 0
 
@@ -52,11 +54,14 @@ class Figure:
 def _ledger_numbers(analysis: Analysis, index: int) -> dict:
     net, trace = analysis.net, analysis.trace
     against_mean = logit_ledger(net, trace, index, "mean").to_dict()
-    return logit_ledger(net, trace, index).to_dict() | {"against_mean": against_mean}
+    return logit_ledger(net, trace, index).to_dict(maps=True) | {"against_mean": against_mean}
 
 
 def _ledger_draw(numbers: dict, reference) -> str:
-    return ledger_figure(numbers, reference, numbers["against_mean"])
+    # The reference shares are of the lead over the mean class: they belong to that ledger alone.
+    waterfall = ledger_figure(numbers, None, numbers["against_mean"])
+    lead = ledger_figure(numbers["against_mean"], reference)
+    return waterfall + ledger_maps_html(numbers["entries"]) + lead
 
 
 FIGURES: tuple[Figure, ...] = (
@@ -186,12 +191,13 @@ def drawn(
     return (
         f'<div class="figure-panel" data-name="{figure.key}">'
         f'<p class="figure-text">{escape(figure.text + state)} Class: <b>{label}</b>.</p>'
-        f"{picture}</div>"
+        f"{picture}{claim_html(figure.key, load_reference(analysis.net.spec))}</div>"
     )
 
 
 def table(rows: list[dict]) -> bytes:
-    """Rows as CSV; nested values as JSON text in their cell."""
+    """Rows as CSV; nested values as JSON text in their cell, maps left to the JSON file."""
+    rows = [{key: value for key, value in row.items() if key != "map"} for row in rows]
     out = io.StringIO()
     columns = list(dict.fromkeys(key for row in rows for key in row))
     writer = csv.DictWriter(out, columns, restval="")
@@ -252,7 +258,7 @@ def _steps(work, draw: Callable[..., str], name: str, words: str) -> Iterator[st
             bar = f'<progress value="{done}" max="{total}"></progress> {done} of {total}'
             yield f'{head}<p class="figure-progress" role="status">{bar}</p></div>'
         else:
-            yield f"{head}{draw(found)}</div>"
+            yield f"{head}{draw(found)}{claim_html(name, None)}</div>"
 
 
 def save_picture(button: gr.Button) -> None:

@@ -39,7 +39,7 @@ def diagram(engine: Engine, now: Analysis, bench: Bench, measure: str) -> str:
     """The wiring diagram's HTML for the photo as the bench has changed it."""
     path, index = bench.path, bench.index
     base = engine.open(path)
-    about = index if measure != "signal" else None
+    about = index if measure in ("evidence", "gradient") else None
     trained = engine.figure(
         path, ("carried", measure, about), lambda a: wires.carried(a, measure, index)
     )
@@ -114,7 +114,8 @@ def inside_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab) -> None:
     with gr.Row(elem_classes="controls switch"):
         measure = gr.Radio(
             [
-                ("Signal", "signal"),
+                ("Signal (RMS)", "signal"),
+                ("Norm", "norm"),
                 ("Evidence for the class", "evidence"),
                 ("Gradient", "gradient"),
             ],

@@ -12,7 +12,7 @@ from resnet.residual import lesions, signal_budget
 from resnet.residual.backward import backward
 from resnet.residual.evidence import evidence_of
 from resnet.residual.gains import plan_of
-from resnet.residual.maps import block_maps, colour_limit
+from resnet.residual.maps import How, Scope, block_maps, colour_limit
 from resnet.residual.plan import step_names
 from resnet.ui import messages
 from resnet.ui.bench import Bench, rewire
@@ -27,7 +27,9 @@ HOWS = [
 SCOPES = [("this block", "local"), ("its stage", "stage"), ("all blocks", "global")]
 
 
-def panel_html(engine: Engine, bench: Bench, how: str, channel: int, scope: str, raw: bool) -> str:
+def panel_html(
+    engine: Engine, bench: Bench, how: How, channel: int, scope: Scope, raw: bool
+) -> str:
     """The panel of the selected block for the network as it is set.
 
     Args:

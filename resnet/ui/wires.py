@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from torch import Tensor
+
 from resnet.analysis import Analysis
 from resnet.draw.wiring import BlockState, WireState
 from resnet.residual import evidence, gradient_highway
@@ -13,6 +15,7 @@ from resnet.residual.plan import step_names
 
 MEASURES = {
     "signal": "strength of the signal (RMS)",
+    "norm": "norm of the signal",
     "evidence": "evidence for the class (logits)",
     "gradient": "gradient of the class's logit",
 }
@@ -24,16 +27,14 @@ def carried(analysis: Analysis, measure: str, index: int) -> Carried:
 
     Args:
         measure: a key of MEASURES.  `signal` is the root mean square over channels and positions;
-            `evidence` is <G m, S> and <G m, F> in logits; `gradient` the norm that comes back.
+            `norm` the root of the sum, which shrinks with the grid; `evidence` is <G m, S> and
+            <G m, F> in logits; `gradient` the norm that comes back.
         index: the class of evidence and gradient.
     """
     net, trace = analysis.net, analysis.trace
-    if measure == "signal":
+    if measure in ("signal", "norm"):
         return {
-            name: {
-                "shortcut": wires.shortcut.float().square().mean().sqrt().item(),
-                "branch": wires.branch.float().square().mean().sqrt().item(),
-            }
+            name: {which: _size(getattr(wires, which), measure) for which in ("shortcut", "branch")}
             for name, wires in trace.blocks.items()
         }
     gains = dict(zip(step_names(plan_of(trace)), plan_of(trace), strict=True))
@@ -53,6 +54,11 @@ def carried(analysis: Analysis, measure: str, index: int) -> Carried:
         }
         for name, (s, f) in found.items()
     }
+
+
+def _size(signal: Tensor, measure: str) -> float:
+    norm = signal.float().norm().item()
+    return norm if measure == "norm" else norm / math.sqrt(signal.numel())
 
 
 def states(

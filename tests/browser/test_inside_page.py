@@ -129,7 +129,7 @@ FIGURES = [  # title, part of the invariant, key, rows of its table
     ("Signal budget", "add", "budget", 16),
     ("Evidence river", "error", "evidence", 16),
     ("Logit ledger", "error", "ledger", 5),
-    ("Answer timeline", "read-out", "timeline", 16),
+    ("Answer timeline", "Read-out at 4.2", "timeline", 16),
     ("Gradient highway", "error", "highway", 16),
 ]
 
