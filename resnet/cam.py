@@ -216,17 +216,44 @@ def library_cam(
             raw.append(own(*args, **kwargs))
             return raw[-1]
 
+        if method.library == "ScoreCAM":  # the package masks all channels at once: 800 MB
+            cam.get_cam_weights = lambda *_: score_weights(tail, activation, index, progress)
         cam.get_cam_image = keep  # the package returns a normalised map; keep the magnitudes too
         target = package.utils.model_targets.ClassifierOutputTarget(index)
         try:
             cam(activation.requires_grad_(not method.slow), [target])
         finally:
             cam.activations_and_grads.release()
-            del cam.get_cam_image  # a reference cycle: the graph would stay until gc runs
+            # A reference cycle: the graph would stay until the garbage collector runs.
+            vars(cam).pop("get_cam_image")
+            vars(cam).pop("get_cam_weights", None)
             _watch.progress = None
     # Ablation-CAM divides by the logit; where that is 0 there is nothing to show.
     grid = np.nan_to_num(np.asarray(raw[0][0], np.float32), nan=0, posinf=0, neginf=0)
     return np.maximum(grid, 0)
+
+
+def score_weights(
+    tail: Tail, activation: Tensor, index: int, progress: Progress | None, batch: int = 16
+) -> np.ndarray:
+    """Score-CAM's channel weights (1910.01279, eq. 5), as the package has them, in small batches.
+
+    Args:
+        activation: [1, C, h, w]; masked with each of its channels scaled to 0..1.
+
+    Returns:
+        softmax over channels of the class's logit under each mask, float32 [1, C].
+    """
+    channels = activation[0]  # [C, h, w]
+    low = channels.amin((1, 2), keepdim=True)
+    masks = (channels - low) / (channels.amax((1, 2), keepdim=True) - low + 1e-8)
+    batches: Iterable[int] = range(0, len(masks), batch)
+    with torch.no_grad():
+        scores = [
+            tail(activation * masks[start : start + batch, None])[:, index]
+            for start in (progress(batches) if progress else batches)  # type: ignore[arg-type]
+        ]
+        return torch.cat(scores).softmax(0)[None].cpu().numpy()
 
 
 _watch = threading.local()
@@ -237,13 +264,11 @@ def _grad_cam_package() -> ModuleType:
     """The package, imported when the first map is asked for: it takes seconds."""
     import pytorch_grad_cam
     import pytorch_grad_cam.ablation_cam
-    import pytorch_grad_cam.score_cam
 
     def loop(batches: range) -> Iterable[int]:
         progress = getattr(_watch, "progress", None)
         return batches if progress is None else progress(batches)
 
-    # Its slow methods print a bar to stderr for every map; send the loop to whoever watches.
-    for module in (pytorch_grad_cam.ablation_cam, pytorch_grad_cam.score_cam):
-        module.tqdm = SimpleNamespace(tqdm=loop)
+    # Ablation-CAM prints a bar to stderr for every map; send the loop to whoever watches.
+    pytorch_grad_cam.ablation_cam.tqdm = SimpleNamespace(tqdm=loop)
     return pytorch_grad_cam

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from resnet import weights
 from resnet.network import ResNet50
-from resnet.train import bundle
+from resnet.train import bundle, quantize
 
 
 def squared_error(weight: Tensor, levels: Tensor, scale: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def test_a_channel_of_zeros_stays_zero():
 
 def test_bundle_stores_matrices_as_int8_and_vectors_as_they_are():
     state = {"conv1.weight": torch.randn(4, 3, 7, 7), "bn1.bias": torch.randn(4)}
-    stored = bundle.bundle(state)
+    stored = bundle.store(state)
     assert {key: value.dtype for key, value in stored.items()} == {
         "conv1.weight": torch.int8,
         "conv1.weight.scale": torch.float32,
@@ -169,3 +169,39 @@ def test_rebuilding_gives_the_shipped_file(float_weights):
             shipped = file.get_tensor(key)
             assert shipped.dtype == value.dtype and torch.equal(shipped, value), key
         assert file.metadata() == bundle.METADATA
+
+
+def test_balanced_rounding_leaves_no_sum_behind():
+    torch.manual_seed(3)
+    weight = torch.randn(6, 5, 3, 3)
+    levels, scale = quantize.quantize(weight)
+    balanced = quantize.balance(weight, levels, scale)
+    error = weight.double() / scale.double().view(-1, 1, 1, 1) - balanced.double()
+    assert bool((error.flatten(1).sum(1).abs() <= 1).all())  # a channel
+    assert int((balanced - levels).abs().max()) <= 2  # one step a pass
+    before = weight.double() / scale.double().view(-1, 1, 1, 1) - levels.double()
+    assert error.flatten(1).sum(1).abs().sum() <= before.flatten(1).sum(1).abs().sum()
+
+
+def test_rectified_moments_are_those_of_a_rectified_normal():
+    torch.manual_seed(4)
+    mean, variance = (
+        torch.tensor([-1.0, 0.0, 2.0]).double(),
+        torch.tensor([1.0, 4.0, 0.25]).double(),
+    )
+    drawn = (mean + variance.sqrt() * torch.randn(400_000, 3, dtype=torch.float64)).relu()
+    first, second = quantize.rectified(mean, variance)
+    assert torch.allclose(first, drawn.mean(0), atol=0.01)
+    assert torch.allclose(second, drawn.var(0), atol=0.03)
+
+
+def test_corrected_means_undo_the_shift_of_a_rounded_layer(net):
+    """A weight that is off by a constant shifts the next mean by that constant times its input."""
+    state = {key: value.clone() for key, value in net.state_dict().items()}
+    off = dict(state)
+    off["layer1.0.conv1.weight"] = state["layer1.0.conv1.weight"] + 0.01
+    changed = quantize.correct_means(state, off)
+    mean, _ = quantize.rectified(state["bn1.bias"].double(), state["bn1.weight"].double() ** 2)
+    shift = changed["layer1.0.bn1.running_mean"] - state["layer1.0.bn1.running_mean"]
+    assert torch.allclose(shift, torch.full_like(shift, float(0.01 * mean.sum())), rtol=1e-4)
+    assert torch.equal(changed["layer1.1.bn1.running_mean"], state["layer1.1.bn1.running_mean"])

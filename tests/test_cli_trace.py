@@ -201,7 +201,7 @@ def test_the_figures_open_on_their_own(shipped, photo_file):
         assert (picture.format, picture.size) == ("PNG", photo.size)
         assert np.abs(np.asarray(picture, float) - np.asarray(photo, float)).mean() > 5
     drawn = {path.name: path.read_text("utf-8") for path in Path("t").glob("*.svg")}
-    wirings = {f"wiring-{measure}.svg" for measure in ("signal", "evidence", "gradient")}
+    wirings = {f"wiring-{measure}.svg" for measure in ("signal", "norm", "evidence", "gradient")}
     charts = ["budget", "lesions", "timeline", "evidence", "ledger", "ledger-lead", "highway"]
     assert set(drawn) == wirings | {f"{name}.svg" for name in charts}  # no paths were wanted
     for name, text in drawn.items():
@@ -211,7 +211,7 @@ def test_the_figures_open_on_their_own(shipped, photo_file):
         assert style is not None and "--paper: #ffffff" in style.text
         outside = re.findall(r"(?:href|src)=\"(?!data:|#)[^\"]*|url\((?!\"?data:|#)[^)]*", text)
         assert outside == [], name
-    assert len({drawn[name] for name in wirings}) == 3
+    assert len({drawn[name] for name in wirings}) == len(wirings)
     assert set(manifest["captions"]) == set(drawn) - wirings
     ledger = shipped.analyze(photo_file).ledger()
     assert "add to the logit: error" in manifest["captions"]["ledger.svg"]

@@ -112,8 +112,8 @@ def convert(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
     return state
 
 
-def bundle(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Float state dict -> what is stored: int8 + `.scale` for matrices, float32 for vectors."""
+def store(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Float tensors -> int8 + `.scale` for matrices, float32 as they are for vectors."""
     stored: dict[str, Tensor] = {}
     for key, value in state.items():
         if value.ndim > 1:
@@ -121,6 +121,12 @@ def bundle(state: dict[str, Tensor]) -> dict[str, Tensor]:
             stored[key], stored[f"{key}.scale"] = balance(value, levels, scale), scale
         else:
             stored[key] = value
+    return stored
+
+
+def bundle(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A ResNet-50's float state dict -> what ships, with the means of rounding corrected."""
+    stored = store(state)
     return stored | correct_means(state, dequantize(stored))
 
 

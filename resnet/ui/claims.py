@@ -48,7 +48,7 @@ def _along(reference: Reference) -> str:
 def _early(reference: Reference) -> str:
     agrees = reference.shares["readouts.agrees"]
     shown = [block for block in ("2.3", "3.5", "4.0", "4.1") if block in agrees]
-    parts = ", ".join(f"{block} {100 * agrees[block]:.0f} %" for block in shown)
+    parts = ", ".join(f"{block}: {100 * agrees[block]:.0f} %" for block in shown)
     return (
         f"Here, over {reference.photos} photos, the shortcuts alone from a block on give the full "
         f"network's answer: {parts}."
