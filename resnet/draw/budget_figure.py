@@ -66,7 +66,7 @@ def budget_figure(budget: Mapping, reference: Usual | None = None) -> str:
             + f"{''.join(inner)}</g>"
         )
     for i, (field, name) in enumerate(ROWS):
-        form = chart.share if field == "zeros" else chart.say
+        form = chart.share if field == "zeros" else _two_decimals
         values = [row[field] for row in blocks]
         parts.append(
             by_block.number_row(at, BOTTOM + 24 + 22 * i, name, values, usual[field], form)
@@ -83,6 +83,13 @@ def budget_figure(budget: Mapping, reference: Usual | None = None) -> str:
             "▴ ▾ above or below it." if reference else "",
         ],
     )
+
+
+def _two_decimals(value: object) -> str:
+    """A ratio or cosine for a narrow cell; not −0.00, a sign that the digits do not bear."""
+    number = chart.finite(value)
+    text = "–" if number is None else f"{number:.2f}".replace("-", "−")
+    return "0.00" if text == "−0.00" else text
 
 
 def _words(blocks) -> str:
