@@ -1,6 +1,7 @@
 # make run    start the page on http://127.0.0.1:7860
 # make test   the whole test suite
 # make lint   ruff and mypy
+# make bench  what one pass saves, measured on this machine
 #
 # ARGS goes to the program: make run ARGS="--port 8000", make test ARGS="-m 'not slow' -x".
 # Another Python: make run PYTHON=python3.12. Dependencies go into .venv and nowhere else.
@@ -11,7 +12,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: run test lint chromium
+.PHONY: run test lint bench chromium
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.stamp-run
@@ -24,6 +25,9 @@ lint: $(VENV)/.stamp-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(VENV)/.stamp-run
+	@$(BIN)/python -m resnet.bench $(ARGS)
 
 # A stamp is newer than what it was made from, or it is made again.
 $(VENV)/.stamp-python:

@@ -79,7 +79,7 @@ def states(
         def wire(which: str, gain: float, name=name, before=before) -> WireState:
             value = carries[name][which]
             was = before.get(which) if changed else None
-            words = f"{which} of {name}\n{unit}: {value:.3g}"
+            words = f"{unit}: {value:.3g}"
             if was is not None and not math.isclose(was, value, rel_tol=1e-4):
                 words += f"\nas trained: {was:.3g}"
             return WireState(value, gain, was, words)
