@@ -66,8 +66,11 @@ def main(arguments: list[str] | None = None) -> int:
             server_name=options.host,
             server_port=options.port,
             root_path=options.root_path or None,
+            prevent_thread_lock=True,
             **launch_options(),
         )
+        print(f"The page is at http://{options.host}:{options.port}; Ctrl-C ends it.", flush=True)
+        page.block_thread()
     except OSError as error:
         print(f"app.py: cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)
         warm_up.join()  # Python must not end while torch works in a thread

@@ -25,6 +25,7 @@ def launch_options() -> dict[str, Any]:
         "footer_links": [],
         "run_history": False,  # it would keep visitors' inputs in shared browsers
         "share": False,
+        "quiet": True,
         "show_error": False,  # our own sentences are shown; others could name server paths
         "max_file_size": MAX_BYTES,
         "allowed_paths": [str(FOLDER)],
