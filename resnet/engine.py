@@ -49,12 +49,36 @@ class Engine:
         photo = read_photo(path)  # decoding runs beside the model, not in its way
         with self._model:
             made = analyze(self.net, photo)
+        self._keep(key, made)
+        return made
+
+    def variant(
+        self, path: str | os.PathLike, name: Hashable, make: Callable[[Analysis], Analysis]
+    ) -> Analysis:
+        """A changed network's analysis of the photo, made once and kept as `open`'s are.
+
+        Args:
+            name: of the change.
+
+        Raises:
+            resnet.images.ImageError: as `open`.
+        """
+        base = self.open(path)
+        key = (*_identity(path), name)
+        with self._lock:
+            if found := self._kept.get(key):
+                self._kept.move_to_end(key)
+                return found
+        made = make(base)
+        self._keep(key, made)
+        return made
+
+    def _keep(self, key: tuple, made: Analysis) -> None:
         with self._lock:
             self._kept[key] = made
             while len(self._kept) > 1 and sum(map(size, self._kept.values())) > self.memory:
                 gone, _ = self._kept.popitem(last=False)
                 self._figures.pop(gone, None)
-        return made
 
     def figure(
         self, path: str | os.PathLike, name: Hashable, make: Callable[[Analysis], Any]

@@ -9,6 +9,7 @@ from PIL import Image
 from resnet import engine as engines
 from resnet.engine import Engine, size
 from resnet.images import ImageError
+from resnet.residual import with_gains
 
 
 @pytest.fixture
@@ -83,3 +84,21 @@ def test_many_threads_get_their_own_photo(net, photos):
         thread.join()
     right = [Engine(net).open(path).photo.digest for path in photos]
     assert [found[i] for i in range(12)] == [right[i % 4] for i in range(12)]
+
+
+def test_a_changed_network_is_run_once_and_counts_towards_the_memory(net, photos):
+    cut = {("2.1", "shortcut"): 0.0}
+    made = []
+
+    def make(base):
+        made.append(base)
+        return with_gains(base, cut)
+
+    engine = Engine(net)
+    first = engine.variant(photos[0], "cut", make)
+    assert engine.variant(photos[0], "cut", make) is first
+    assert engine.variant(photos[0], "another", make) is not first
+    assert len(made) == 2 and made[0] is engine.open(photos[0])
+    small = Engine(net, memory=1)
+    small.variant(photos[0], "cut", make)
+    assert len(small._kept) == 1

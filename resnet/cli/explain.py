@@ -48,11 +48,7 @@ def add_parser(subparsers) -> None:
         epilog="The seconds are those from opening the file to the map, without loading the "
         "weights; loading the grad-cam package is included.",
     )
-    parser.add_argument("photo", metavar="PHOTO", help="a photo; - for standard input")
-    parser.add_argument(
-        "--class", dest="wanted", metavar="C",
-        help="name, unambiguous part of a name, or index (default: the network's own answer)",
-    )  # fmt: skip
+    shared.add_photo_options(parser)
     parser.add_argument(
         "--method", choices=METHOD_NAMES, default="gradcam", metavar="M",
         help="%(choices)s (default: %(default)s); cam is exact and signed, at the last block only",
@@ -70,7 +66,7 @@ def add_parser(subparsers) -> None:
     )  # fmt: skip
     picture.add_argument(
         "--colour-map", choices=COLOUR_MAPS, default="viridis", metavar="NAME",
-        help="%(choices)s (default: %(default)s); signed maps are red for and blue against",
+        help="%(choices)s (default: %(default)s); signed maps are blue for and orange against",
     )  # fmt: skip
     picture.add_argument(
         "--opacity", type=shared.share, default=0.5, metavar="X",

@@ -22,11 +22,7 @@ def add_parser(subparsers) -> None:
         epilog="The baseline is the class whose probability is followed, with nothing cut; a "
         "row's label is the answer with that one wire cut.",
     )
-    parser.add_argument("photo", metavar="PHOTO", help="a photo; - for standard input")
-    parser.add_argument(
-        "--class", dest="wanted", metavar="C",
-        help="name, unambiguous part of a name, or index (default: the network's own answer)",
-    )  # fmt: skip
+    shared.add_photo_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, a cut a row")
     shared.add_network_options(parser)
     parser.set_defaults(run=run)

@@ -23,6 +23,15 @@ class UsageError(ValueError):
     """Options that do not go together or cannot be met; the text is for the user."""
 
 
+def add_photo_options(parser: argparse.ArgumentParser) -> None:
+    """One photo, and the class to ask about."""
+    parser.add_argument("photo", metavar="PHOTO", help="a photo; - for standard input")
+    parser.add_argument(
+        "--class", dest="wanted", metavar="C",
+        help="name, unambiguous part of a name, or index (default: the network's own answer)",
+    )  # fmt: skip
+
+
 def add_network_options(parser: argparse.ArgumentParser) -> None:
     """`--weights --labels --device --precision`."""
     group = parser.add_argument_group("network")

@@ -58,11 +58,7 @@ def add_parser(subparsers) -> None:
         epilog="Evidence maps are float32 [2, h, w], shortcut then branch, in logits; the ledger's "
         "are [parts, h, w]. The .svg files are for browsers.",
     )
-    parser.add_argument("photo", metavar="PHOTO", help="a photo; - for standard input")
-    parser.add_argument(
-        "--class", dest="wanted", metavar="C",
-        help="name, unambiguous part of a name, or index (default: the network's own answer)",
-    )  # fmt: skip
+    shared.add_photo_options(parser)
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--json", action="store_true",

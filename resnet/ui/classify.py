@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
@@ -17,7 +18,14 @@ from resnet.draw.overlay import COLOUR_MAPS
 from resnet.engine import Engine
 from resnet.images import ImageError
 from resnet.ui import messages
-from resnet.ui.classify_view import facts_html, numbers_of, picture_of, rows_html, view_html
+from resnet.ui.classify_view import (
+    facts_html,
+    no_map_html,
+    numbers_of,
+    picture_of,
+    rows_html,
+    view_html,
+)
 from resnet.ui.download import as_file, offer
 from resnet.ui.examples import example_strip, picked
 from resnet.ui.html import hidden, shown
@@ -169,41 +177,54 @@ def classify_tab(engine: Engine) -> SharedPhoto:
             found[photo] = analysis.photo.image
         return found
 
+    def heat_map(path, index, method, block, watch=None) -> cam.HeatMap:
+        # Kept: new colours, the raw grid and downloads do not work it out again.
+        return engine.figure(
+            path,
+            ("heat map", index, method, block),
+            lambda analysis: analysis.cam(index, method, block, progress=watch),
+        )
+
     def redraw(path, index, method, block, colours, raw, progress=gr.Progress()):  # noqa: B008
         if not path or index is None:
             return _EMPTY_VIEW, gr.skip(), gr.skip()
-        try:
-            analysis = engine.open(path)
-        except ImageError as error:
-            return gr.skip(), gr.skip(), shown(messages.problem(str(error)))
 
         def watch(batches):
             return progress.tqdm(batches, desc=cam.METHODS[method].title)
 
-        html = view_html(analysis, index, method, block, colours, raw, watch)
+        try:
+            analysis = engine.open(path)
+            found = heat_map(path, index, method, block, watch)
+        except ImageError as error:
+            return gr.skip(), gr.skip(), shown(messages.problem(str(error)))
+        except cam.CamError as error:
+            html = no_map_html(analysis, index, str(error))
+        else:
+            html = view_html(analysis, found, colours, raw)
         return html, rows_html(analysis, index), gr.skip()
 
     def on_method(method: str):
         return note_html(method), gr.update(value=last) if method == "cam" else gr.skip()
 
     def download(make: Callable[..., dict[str, str]]) -> Callable[..., dict[str, str]]:
-        def checked(path, index, *options):
+        def checked(path, index, method, block, colours, raw):
             if not path or index is None:
                 raise gr.Error("Drop a photo first.", title="Nothing yet", print_exception=False)
             try:
-                return make(engine.open(path), index, *options)
+                found = heat_map(path, index, method, block)
+                return make(engine.open(path), found, colours, raw)
             except (cam.CamError, ImageError) as error:
                 raise gr.Error(str(error), title="No download", print_exception=False) from error
 
         return checked
 
-    def as_png(analysis, index, method, block, colours, raw):
-        name = f"{method}-{labels[index]}-{block}.png".replace(" ", "-").replace("/", "-")
-        drawn = picture_of(analysis, index, method, block, colours, raw)
-        return as_file(name, encode(drawn, "PNG"), "image/png")
+    def as_png(analysis, found, colours, raw):
+        name = f"{found.method}-{labels[found.index]}-{found.block}.png"
+        drawn = picture_of(analysis, found, colours, raw)
+        return as_file(re.sub(r"[ /]", "-", name), encode(drawn, "PNG"), "image/png")
 
-    def as_json(analysis, index, method, block):
-        text = json.dumps(numbers_of(analysis, index, method, block), indent=1)
+    def as_json(analysis, found, colours, raw):
+        text = json.dumps(numbers_of(analysis, found), indent=1)
         return as_file("answer.json", text.encode(), "application/json")
 
     heat = [source, chosen, method, block, colours, raw]
@@ -241,7 +262,7 @@ def classify_tab(engine: Engine) -> SharedPhoto:
     # One listener for all: a late answer to an early change cannot overtake the last one.
     gr.on([chosen.input, block.input, colours.input, raw.input], **drawing)
     offer(png, download(as_png), heat)
-    offer(numbers, download(as_json), heat[:4])
+    offer(numbers, download(as_json), heat)
     return SharedPhoto(source, photo, follow)
 
 

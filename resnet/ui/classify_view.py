@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from resnet import cam
-from resnet.analysis import Analysis
+from resnet.analysis import Analysis, place
 from resnet.draw.answers import answers_html, percent
 from resnet.draw.encode import image_uri
 from resnet.draw.heatview import heatview_html
@@ -25,21 +25,10 @@ def rows_html(analysis: Analysis, index: int) -> str:
     return answers_html(listed, index)
 
 
-def view_html(
-    analysis: Analysis,
-    index: int,
-    method: str,
-    block: str,
-    colours: str,
-    raw: bool,
-    progress: cam.Progress | None = None,
-) -> str:
-    """The photo with the class's heat map, or with a sentence where there is no map to show."""
+def view_html(analysis: Analysis, found: cam.HeatMap, colours: str, raw: bool) -> str:
+    """The photo with a heat map, or with a sentence where the map is blank."""
+    index, method, block = found.index, found.method, found.block
     label = analysis.net.labels[index]
-    try:
-        found = analysis.cam(index, method, block, progress=progress)
-    except cam.CamError as error:
-        return _stage(analysis, None, f"No heat map for “{label}”.", note=str(error))
     probability = percent(float(analysis.probabilities[index]))
     title = cam.METHODS[method].title
     caption = (
@@ -56,17 +45,19 @@ def view_html(
     return _stage(analysis, patch, caption, colours, found.signed, largest)
 
 
-def picture_of(
-    analysis: Analysis, index: int, method: str, block: str, colours: str, raw: bool
-) -> Image.Image:
+def no_map_html(analysis: Analysis, index: int, why: str) -> str:
+    """The photo without a map, and the sentence that says why."""
+    return _stage(analysis, None, f"No heat map for “{analysis.net.labels[index]}”.", note=why)
+
+
+def picture_of(analysis: Analysis, found: cam.HeatMap, colours: str, raw: bool) -> Image.Image:
     """The photo with its map as one picture, at the size that was analysed."""
-    signed = analysis.cam(index, method, block).signed
     small, full = analysis.photo.image.size, analysis.photo.size
-    values = analysis.heatmap(index, method, block, smooth=not raw, size=small)
+    values = place(found.scaled, analysis.view, small, smooth=not raw)
     fx, fy = small[0] / full[0], small[1] / full[1]
     x0, y0, x1, y1 = analysis.view.box
     box = (x0 * fx, y0 * fy, x1 * fx, y1 * fy)
-    return overlay(analysis.photo.image, values, box, colours, 0.55, signed)
+    return overlay(analysis.photo.image, values, box, colours, 0.55, found.signed)
 
 
 def _stage(
@@ -101,9 +92,9 @@ def facts_html(analysis: Analysis) -> str:
     )
 
 
-def numbers_of(analysis: Analysis, index: int, method: str, block: str) -> dict:
+def numbers_of(analysis: Analysis, found: cam.HeatMap) -> dict:
     """Everything shown on the tab, as plain numbers."""
-    found = analysis.cam(index, method, block)
+    index, method, block = found.index, found.method, found.block
     spec = analysis.net.spec
     return {
         "weights": spec.name,

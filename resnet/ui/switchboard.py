@@ -78,7 +78,6 @@ class Preset:
 
     title: str
     make: Callable[[ResNet50, int], Setting]
-    tooltip: str
 
 
 def _random(net: ResNet50, seed: int) -> Setting:
@@ -91,35 +90,29 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "Cut branch 3.2",
         lambda net, seed: Setting({"3.2": {"branch": 0.0}}),
-        "One branch less: does the answer survive?",
     ),
     Preset(
         "Cut shortcut 2.1",
         lambda net, seed: Setting({"2.1": {"shortcut": 0.0}}),
-        "One gap in the road",
     ),
     Preset(
         "Cut 1.1",
         lambda net, seed: Setting({"1.1": {"branch": 0.0}}),
-        "The branch that costs most over 500 photos",
     ),
     Preset(
         "Cut every shortcut",
         lambda net, seed: from_plan(plans.all_shortcuts_off(net), "With every shortcut cut"),
-        "What is left is a plain network with these weights",
     ),
     Preset(
         "Shortcuts only after 3.0",
         lambda net, seed: from_plan(
             plans.branches_off_after(net, "3.0"), "With every branch after 3.0 cut"
         ),
-        "What arrives on the shortcuts alone",
     ),
-    Preset("Three random blocks ⚂", _random, "Three identity blocks without their branch"),
+    Preset("Three random blocks ⚂", _random),
     Preset(
         "Swap 3.2 and 3.3",
         lambda net, seed: Setting(swap=("3.2", "3.3")),
-        "Two neighbours trade places",
     ),
 )
 
@@ -152,8 +145,8 @@ TOUR: tuple[Stop, ...] = (
         "2.1",
     ),
     Stop(
-        "Not all branches are alike. Over the reference photos the early 1.1 costs more than any "
-        "later one.",
+        "Not all branches are alike. Now the early 1.1 is cut: compare it with 3.2, and with the "
+        "lesion board below.",
         Setting({"1.1": {"branch": 0.0}}),
         "1.1",
     ),
