@@ -21,6 +21,7 @@ EXAMPLES = """examples:
   python -m resnet classify cat.jpg
   python -m resnet classify holiday/ --top 3 --json > answers.json
   python -m resnet explain cat.jpg --class tabby --method hirescam --out tabby.png
+  python -m resnet detect street.jpg --score 0.4 --draw boxes/
 
 Errors go to standard error, one line each. Exit status: 0 done, 1 a photo could not
 be used, 2 a wrong option, weights or device."""
@@ -93,13 +94,16 @@ def _expected(error: Exception) -> int:
     """The exit status of an error whose text is meant for the user; 0 for any other error."""
     from resnet.cam import CamError  # here, because these bring torch with them
     from resnet.classify import UnknownClass
+    from resnet.detectors import DetectorError
     from resnet.device import DeviceError
     from resnet.images import ImageError
+    from resnet.train.scenes import SceneError
     from resnet.weights import WeightsError
 
     if isinstance(error, ImageError):
         return 1
-    wrong = (UsageError, WeightsError, DeviceError, CamError, UnknownClass)
+    asked = (UsageError, CamError, UnknownClass, SceneError)
+    wrong = (*asked, WeightsError, DeviceError, DetectorError)
     return 2 if isinstance(error, wrong) else 0
 
 

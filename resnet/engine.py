@@ -12,8 +12,11 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
+from resnet import detect, detectors
 from resnet.analysis import Analysis, analyze
-from resnet.images import read_photo
+from resnet.detectors.run import run
+from resnet.detectors.sighting import Sighting
+from resnet.images import Photo, read_photo
 from resnet.network import ResNet50
 
 MB = 1 << 20
@@ -30,8 +33,8 @@ class Engine:
     def __init__(self, net: ResNet50, memory: int = 400 * MB):
         self.net = net
         self.memory = memory
-        self._kept: OrderedDict[tuple, Analysis] = OrderedDict()
-        self._figures: dict[tuple, dict[Hashable, Any]] = {}  # go when their analysis goes
+        self._kept: OrderedDict[tuple, Analysis | Sighting] = OrderedDict()
+        self._figures: dict[tuple, dict[Hashable, Any]] = {}  # go when what they show goes
         self._lock = threading.Lock()  # of the dictionary
         self._model = threading.Lock()  # one forward pass at a time: they share the cores
 
@@ -41,16 +44,13 @@ class Engine:
         Raises:
             resnet.images.ImageError: the file is not a photo this app can read.
         """
-        key = _identity(path)
-        with self._lock:
-            if found := self._kept.get(key):
-                self._kept.move_to_end(key)
-                return found
-        photo = read_photo(path)  # decoding runs beside the model, not in its way
-        with self._model:
-            made = analyze(self.net, photo)
-        self._keep(key, made)
-        return made
+
+        def make() -> Analysis:
+            photo = read_photo(path)  # decoding runs beside the model, not in its way
+            with self._model:
+                return analyze(self.net, photo)
+
+        return self._once(_identity(path), make)
 
     def variant(
         self, path: str | os.PathLike, name: Hashable, make: Callable[[Analysis], Analysis]
@@ -64,16 +64,37 @@ class Engine:
             resnet.images.ImageError: as `open`.
         """
         base = self.open(path)
-        key = (*_identity(path), name)
+        return self._once((*_identity(path), name), lambda: make(base))
+
+    def sight(self, path: str | os.PathLike, detector: str = "auto") -> Sighting:
+        """What a detector finds in the photo, above a low floor; kept as `open`'s analyses are.
+
+        Thresholds and class filters are `sighting.found.above(…)`: no further pass.
+
+        Raises:
+            resnet.images.ImageError: as `open`.
+            detectors.DetectorError: no such detector, or its weights are not here.
+        """
+        name = detectors.choose(detector)
+
+        def make() -> Sighting:
+            chosen = detectors.load(name, self.net)
+            photo = read_photo(path, full=chosen.info.full)
+            with self._model:
+                return run(chosen, photo, detect.FLOOR)
+
+        return self._once((*_identity(path), "sighting", name), make)
+
+    def _once(self, key: tuple, make: Callable[[], Any]) -> Any:
         with self._lock:
             if found := self._kept.get(key):
                 self._kept.move_to_end(key)
                 return found
-        made = make(base)
+        made = make()
         self._keep(key, made)
         return made
 
-    def _keep(self, key: tuple, made: Analysis) -> None:
+    def _keep(self, key: tuple, made: Analysis | Sighting) -> None:
         with self._lock:
             self._kept[key] = made
             while len(self._kept) > 1 and sum(map(size, self._kept.values())) > self.memory:
@@ -81,22 +102,32 @@ class Engine:
                 self._figures.pop(gone, None)
 
     def figure(
-        self, path: str | os.PathLike, name: Hashable, make: Callable[[Analysis], Any]
+        self,
+        path: str | os.PathLike,
+        name: Hashable,
+        make: Callable[[Any], Any],
+        detector: str | None = None,
     ) -> Any:
         """What `make` works out from the photo's analysis; worked out once and kept beside it.
 
         Args:
             name: of the figure and everything it depends on besides the photo.
+            detector: work it out from this detector's sighting instead.
 
         Raises:
             resnet.images.ImageError: as `open`.
+            detectors.DetectorError: as `sight`.
         """
-        analysis = self.open(path)
+        key: tuple = _identity(path)
+        if detector is None:
+            source: Analysis | Sighting = self.open(path)
+        else:
+            source = self.sight(path, detector)
+            key = (*key, "sighting", detectors.choose(detector))
         with self._lock:
-            key = _identity(path)
             known = self._figures.setdefault(key, {}) if key in self._kept else {}
         if name not in known:
-            known[name] = make(analysis)
+            known[name] = make(source)
         return known[name]
 
     def warm_up(self) -> None:
@@ -114,11 +145,20 @@ def _identity(path: str | os.PathLike) -> tuple:
     return (str(path), found.st_size, found.st_mtime_ns)
 
 
-def size(analysis: Analysis) -> int:
-    """Bytes that an analysis keeps alive; a tensor shared by two blocks counts once."""
-    tensors: list[Tensor] = [analysis.trace.stem, analysis.trace.logits]
-    for wires in analysis.blocks.values():
-        tensors += wires
+def size(kept: Analysis | Sighting) -> int:
+    """Bytes that a result keeps alive; a tensor shared by two blocks counts once."""
+    if isinstance(kept, Sighting):
+        tensors: list[Tensor] = [kept.input, *kept.streams.values()]
+        masks = kept.found.masks
+        more = 0 if masks is None else masks.nbytes
+    else:
+        tensors, more = [kept.trace.stem, kept.trace.logits], 0
+        for wires in kept.blocks.values():
+            tensors += wires
     unique = {tensor.data_ptr(): tensor.nbytes for tensor in tensors}
-    width, height = analysis.photo.image.size
-    return sum(unique.values()) + 3 * width * height
+    return sum(unique.values()) + more + _pixels(kept.photo)
+
+
+def _pixels(photo: Photo) -> int:
+    width, height = photo.image.size
+    return 3 * width * height

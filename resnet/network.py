@@ -6,7 +6,7 @@ figure 5.  Parameter names are torchvision's, so any checkpoint with those names
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +21,7 @@ from resnet.images import Photo, read_photo
 if TYPE_CHECKING:
     from resnet.analysis import Analysis
     from resnet.classify import ClassLike
+    from resnet.detections import Detections
     from resnet.residual import Gains, LesionBoard
 
 Gain = float | Tensor  # a Tensor of shape [N, 1, 1, 1] gives every photo of a batch its own gain
@@ -223,6 +224,29 @@ class ResNet50(nn.Module):
         from resnet.analysis import analyze  # analysis stands above this module
 
         return analyze(self, photo if isinstance(photo, Photo) else read_photo(photo))
+
+    def detect(
+        self,
+        photo: view.PhotoLike | Photo,
+        detector: str = "auto",
+        score: float = 0.5,
+        classes: Collection[str] | None = None,
+    ) -> Detections:
+        """Find things in a photo, and where: boxes in pixels of the upright photo, best first.
+
+        Args:
+            detector: `offline` works on this network's trunk; `auto` is the best that is here.
+            score: lowest score to report, 0..1.
+            classes: names to report; all if None.
+
+        Raises:
+            resnet.images.ImageError: the photo cannot be used.
+            resnet.detectors.DetectorError: no such detector, or its weights cannot be had.
+            ValueError: the detector does not know a class.
+        """
+        from resnet.detect import detect  # detect stands above this module
+
+        return detect(self, photo, detector, score, classes)
 
     def lesions(self, analysis: Analysis, wanted: ClassLike | None = None) -> LesionBoard:
         """Every wire cut, one at a time, for one of this network's analyses: 16 x 2 rows.

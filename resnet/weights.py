@@ -5,20 +5,16 @@ Nothing here ever unpickles: `.pth` files are read with `weights_only=True`.
 
 from __future__ import annotations
 
-import hashlib
-import http.client
-import json
-import pickle
-import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+
+from resnet import downloads, side_notes
+from resnet.downloads import sha256
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 Interpolation = str  # a torchvision InterpolationMode value: "bilinear", "bicubic", ...
@@ -158,34 +154,72 @@ def dequantize(stored: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-def sha256(path: Path) -> str:
-    """The file's sha256 in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def url_of(spec: WeightSet) -> str:
+    """Where torchvision's set is published; "" for the set that ships."""
+    if spec.name == "he2015":
+        return ""
+    from torchvision.models import ResNet50_Weights  # slow to import, and only needed here
+
+    return ResNet50_Weights[spec.name.replace("-", "_").upper()].url
+
+
+def is_here(spec: WeightSet) -> bool:
+    """Whether a named set can be loaded without a network; its hash is not looked at."""
+    return spec.name == "he2015" or downloads.path_of(url_of(spec)).is_file()
+
+
+def fetch(spec: WeightSet, progress: downloads.Progress | None = None) -> Path:
+    """The file of one of torchvision's sets, fetched if it is not here; a break is resumed.
+
+    Raises:
+        WeightsError: it could not be had; he2015 works without.
+    """
+    url = url_of(spec)
+    try:
+        return downloads.fetch(url, spec.sha256, progress)
+    except downloads.Unreachable as error:
+        raise WeightsError(f"{spec.name} could not be downloaded; he2015 works offline.") from error
+    except downloads.Damaged as error:
+        name = downloads.path_of(url).name
+        raise WeightsError(
+            f"{spec.name} arrived damaged ({name}) and was not kept; try again, or use he2015."
+        ) from error
+    except downloads.DownloadError as error:
+        raise WeightsError(
+            f"{spec.name} could not be downloaded; he2015 works offline. {error}"
+        ) from error
+
+
+def add(spec: WeightSet, file: Path) -> Path:
+    """Put somebody's file of one of torchvision's sets where `load` finds it.
+
+    Returns:
+        Where it is now.
+
+    Raises:
+        WeightsError: other names or shapes than the set's, another hash, or no room.
+    """
+    from resnet.network import ResNet50  # it stands above this module
+
+    if not file.is_file():
+        raise WeightsError(f"There is no file at {file}.")
+    check(read_pth(file), ResNet50(spec).state_dict(), file.name)
+    target = downloads.path_of(url_of(spec))
+    try:
+        downloads.adopt(file, target, spec.sha256)
+    except downloads.DownloadError as error:
+        raise WeightsError(str(error)) from error
+    return target
 
 
 def _load_torchvision(spec: WeightSet) -> dict[str, Tensor]:
-    from torchvision.models import ResNet50_Weights  # slow to import, and only needed here
-
-    published = ResNet50_Weights[spec.name.replace("-", "_").upper()]
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(published.url).name
-    if cached.is_file() and not sha256(cached).startswith(spec.sha256):
+    cached = downloads.path_of(url_of(spec))
+    if cached.is_file() and not downloads.matches(cached, spec.sha256):
         raise WeightsError(
             f"The copy of {spec.name} in torch's cache ({cached.name}) is damaged; delete it and "
             "try again, or use he2015."
         )
-    try:
-        if not cached.is_file():  # torch's download has no time-out: ask first, with one
-            request = urllib.request.Request(published.url, method="HEAD")
-            urllib.request.urlopen(request, timeout=10).close()
-        return published.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
-        raise WeightsError(f"{spec.name} could not be downloaded; he2015 works offline.") from error
-    except (RuntimeError, pickle.UnpicklingError) as error:  # wrong hash, or a damaged cache
-        raise WeightsError(
-            f"{spec.name} arrived damaged ({cached.name}); delete it from torch's cache and "
-            "try again, or use he2015."
-        ) from error
+    return read_pth(cached if cached.is_file() else fetch(spec))
 
 
 def _load_file(path: Path, labels: str | None) -> tuple[WeightSet, dict[str, Tensor]]:
@@ -196,7 +230,7 @@ def _load_file(path: Path, labels: str | None) -> tuple[WeightSet, dict[str, Ten
         )
     if not path.is_file():
         raise WeightsError(f"There is no weights file at {path}.")
-    state = read_bundle(path) if path.suffix == ".safetensors" else _read_pth(path)
+    state = read_bundle(path) if path.suffix == ".safetensors" else read_pth(path)
     state = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
     if "fc.weight" not in state or state["fc.weight"].ndim != 2:
         raise WeightsError(f"{path.name} has no fc.weight: it is not a ResNet-50 classifier.")
@@ -208,10 +242,18 @@ def _load_file(path: Path, labels: str | None) -> tuple[WeightSet, dict[str, Ten
         source=path.name,
         sha256=sha256(path),
     )
-    return replace(spec, **_side_notes(path)), state
+    try:
+        return replace(spec, **side_notes.read(path)), state
+    except ValueError as error:
+        raise WeightsError(str(error)) from error
 
 
-def _read_pth(path: Path) -> dict[str, Tensor]:
+def read_pth(path: Path) -> dict[str, Tensor]:
+    """A `.pth` file's state dict in float32; nothing in it is ever run.
+
+    Raises:
+        WeightsError: it holds something else, or is cut off.
+    """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds; none is worth telling apart here
@@ -248,61 +290,6 @@ def _labels_for(path: Path, labels: str | None, classes: int) -> tuple[str, ...]
     if len(names) != classes:
         raise WeightsError(f"{source.name} names {len(names)} classes, {path.name} has {classes}.")
     return names
-
-
-def _colours(value: Any) -> tuple[float, ...]:
-    red, green, blue = value
-    return float(red), float(green), float(blue)
-
-
-def _spread(value: Any) -> tuple[float, ...]:
-    found = _colours(value)
-    if min(found) <= 0:
-        raise ValueError("std must be positive")
-    return found
-
-
-def _side(value: Any) -> int:
-    if not isinstance(value, int) or not 32 <= value <= 1024:
-        raise ValueError(f"a side of {value} pixels is outside 32 to 1024")
-    return value
-
-
-def _interpolation(value: Any) -> str:
-    if value not in ("nearest", "bilinear", "bicubic", "lanczos"):
-        raise ValueError(f"unknown interpolation “{value}”")
-    return str(value)
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):  # bool("false") is True
-        raise ValueError("stride_in_1x1 must be true or false")
-    return value
-
-
-_SIDE_KEYS: dict[str, Callable] = {
-    "stride_in_1x1": _flag, "eps": float, "mean": _colours, "std": _spread,
-    "resize": _side, "crop": _side, "interpolation": _interpolation, "licence": str, "source": str,
-}  # fmt: skip
-
-
-def _side_notes(path: Path) -> dict:
-    """`NAME.json` beside a user's file may say what torchvision's defaults do not fit."""
-    beside = path.with_suffix(".json")
-    if not beside.is_file():
-        return {}
-    try:
-        notes = json.loads(beside.read_text("utf-8"))
-        if not isinstance(notes, dict):
-            raise ValueError("not a JSON object")
-        unknown = set(notes) - set(_SIDE_KEYS)
-        if unknown:
-            raise ValueError(f"unknown entry “{min(unknown)}”")
-        return {key: _SIDE_KEYS[key](value) for key, value in notes.items()}
-    except (ValueError, TypeError) as error:
-        raise WeightsError(
-            f"{beside.name} is not usable ({error}). It may set {', '.join(_SIDE_KEYS)}."
-        ) from error
 
 
 def check(state: dict[str, Tensor], wanted: dict[str, Tensor], name: str) -> None:

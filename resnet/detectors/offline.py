@@ -1,0 +1,106 @@
+"""The detector that ships: a dense, anchor-free head on the classifier's own trunk.
+
+Stem to stage 3 are the classifier's, frozen.  What belongs to the detector is its own copy of
+stage 4, a feature pyramid over stages 2 to 4 (Lin et al. 2017, arXiv 1612.03144) and torchvision's
+FCOS head (Tian et al. 2019, arXiv 1904.01355), whose third output is trained to say how well the
+box fits (its IoU) instead of how central the point is.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.fcos import FCOSHead
+from torchvision.ops import FeaturePyramidNetwork
+
+from resnet.network import Block, ResNet50
+
+STRIDES = (8, 16, 32)  # input pixels a cell of stages 2, 3, 4
+CHANNELS = 128
+CONVS = 2  # in each tower of the head
+FIT_SHARE = 0.3  # of the predicted fit in the score; see `scores`
+
+
+class Dense(NamedTuple):
+    """The head's raw answers at all points of all levels, float32."""
+
+    logits: Tensor  # [N, points, classes]
+    distances: Tensor  # [N, points, 4]: left, top, right, bottom, in strides, >= 0
+    fit: Tensor  # [N, points]: logit of the predicted IoU
+
+
+class OfflineDetector(nn.Module):
+    """Stage 4, pyramid and head; `forward` goes from the trunk's streams to dense answers.
+
+    Args:
+        trunk: gives stage 4's first weights and the shapes.
+        classes: how many kinds of thing.
+    """
+
+    def __init__(self, trunk: ResNet50, classes: int):
+        super().__init__()
+        last = [name for name in trunk.block_names if name.startswith("4.")]
+        self.layer4 = nn.Sequential()
+        for name in last:
+            original = trunk.block(name)
+            conv = original.conv1
+            first = name == last[0]
+            block = Block(
+                conv.in_channels,
+                conv.out_channels,
+                2 if first else 1,
+                trunk.spec.stride_in_1x1,
+                trunk.spec.eps,
+            )
+            block.load_state_dict(original.state_dict())
+            self.layer4.append(block)
+        stage4 = self.layer4[0].conv3.out_channels
+        self.pyramid = FeaturePyramidNetwork([stage4 // 4, stage4 // 2, stage4], CHANNELS)
+        self.head = FCOSHead(CHANNELS, 1, classes, CONVS)
+        nn.init.constant_(self.head.regression_head.bbox_reg.bias, 4.0)  # begin with boxes 8 wide
+        self.eval()
+
+    def forward(self, stage2: Tensor, stage3: Tensor) -> Dense:
+        """The shared trunk's streams, at strides 8 and 16 -> answers at every point."""
+        return self.answer({"2": stage2, "3": stage3, "4": self.layer4(stage3)})
+
+    def answer(self, streams: dict[str, Tensor]) -> Dense:
+        """The streams after stages "2", "3" and "4" -> answers at every point, float32."""
+        levels = {stage: streams[stage] for stage in ("2", "3", "4")}
+        out = self.head(list(self.pyramid(levels).values()))
+        return Dense(
+            out["cls_logits"].float(),
+            out["bbox_regression"].float(),
+            out["bbox_ctrness"].float().squeeze(-1),
+        )
+
+
+def points(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Where the dense answers sit on an input of height x width pixels (multiples of 32).
+
+    Returns:
+        [points, 2] x and y in pixels, and [points] the stride of each point's level.  Cell i of
+        stride s looks at pixel s * i: all convolutions of the trunk are centred there.
+    """
+    places, strides = [], []
+    for stride in STRIDES:
+        ys = torch.arange(-(-height // stride)) * stride + 0.5
+        xs = torch.arange(-(-width // stride)) * stride + 0.5
+        grid_y, grid_x = torch.meshgrid(ys, xs, indexing="ij")
+        places.append(torch.stack((grid_x.flatten(), grid_y.flatten()), 1))
+        strides.append(torch.full((len(places[-1]),), float(stride)))
+    return torch.cat(places), torch.cat(strides)
+
+
+def boxes_at(places: Tensor, strides: Tensor, distances: Tensor) -> Tensor:
+    """Distances in strides [..., points, 4] -> boxes x0, y0, x1, y1 in pixels."""
+    reach = distances * strides[:, None]
+    return torch.cat((places - reach[..., :2], places + reach[..., 2:]), -1)
+
+
+def scores(dense: Dense) -> Tensor:
+    """[N, points, classes] in 0..1: class probability^(1-a) x predicted IoU^a, a = FIT_SHARE."""
+    fit = dense.fit.sigmoid().unsqueeze(-1)
+    return dense.logits.sigmoid() ** (1 - FIT_SHARE) * fit**FIT_SHARE

@@ -1,0 +1,46 @@
+"""Run a detector: trunk, head, decoding."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from resnet import device as devices
+from resnet.detectors.sighting import Detector, Sighting, Streams
+from resnet.images import Photo
+from resnet.network import ResNet50
+
+
+def stages(trunk: ResNet50, x: Tensor) -> Streams:
+    """Input tensor [N, 3, H, W] -> the stream after each stage."""
+    kept: Streams = {}
+    x = trunk.stem(x)
+    for name in trunk.block_names:
+        x = trunk.block(name)(x)
+        kept[name[0]] = x  # the stage's last block stays
+    return kept
+
+
+def run(detector: Detector, photo: Photo, floor: float) -> Sighting:
+    """One pass over one photo.
+
+    Args:
+        floor: what scores less is not kept, 0..1.
+    """
+    started = time.perf_counter()
+    device = detector.trunk.device
+    with torch.inference_mode(), devices.autocast(device, detector.trunk.precision):
+        x = detector.prepare(photo)
+        streams = stages(detector.trunk, x)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        trunk = time.perf_counter() - started
+        raw = detector.answer(streams, x)
+    with torch.inference_mode():
+        found, rows = detector.decode(raw, x, photo.size, floor)
+    seconds = time.perf_counter() - started
+    found = replace(found, seconds=seconds, trunk_seconds=trunk)
+    return Sighting(detector, photo, x, streams, found, rows)

@@ -1,0 +1,176 @@
+"""What the tab *Detect* shows: boxes on the photo, the table, words about the detector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from PIL import Image
+
+from resnet.detections import Detections
+from resnet.detectors.catalogue import DetectorInfo
+from resnet.draw.answers import percent
+from resnet.draw.box_colours import colour_of
+from resnet.draw.boxes import boxes_svg
+from resnet.draw.encode import image_uri, shrink
+
+LONGEST = 1000  # pixels of the photo under the boxes
+EMPTY = (
+    '<div class="empty"><p class="empty-title">Which things are in the photo, and where?</p>'
+    "<p>Pick an example, or drop a photo here. The boxes appear on it.</p></div>"
+)
+
+
+def plural(count: int, noun: str) -> str:
+    """1 cat, 2 cats, 3 people, 2 sheep."""
+    if count == 1:
+        return f"1 {noun}"
+    irregular = {"person": "people", "mouse": "mice", "knife": "knives", "sheep": "sheep"}
+    if noun in irregular:
+        return f"{count} {irregular[noun]}"
+    ending = "es" if noun.endswith(("s", "x", "ch", "sh")) else "s"
+    return f"{count} {noun}" if noun.endswith(("skis", "scissors")) else f"{count} {noun}{ending}"
+
+
+def sentence(found: Detections, everything: Detections, score: float) -> str:
+    """What was found, in words; an empty answer says what waits below the threshold."""
+    if len(found):
+        kinds = [plural(count, name) for name, count in found.counts.items()]
+        listed = kinds[0] if len(kinds) == 1 else f"{', '.join(kinds[:-1])} and {kinds[-1]}"
+        return f"{plural(len(found), 'thing')}: {listed}."
+    if not len(everything):
+        return "Nothing that this detector knows is in sight. Other photos, other luck."
+    best = float(everything.scores[0])
+    return (
+        f"No box scores {percent(score)} or more. The best guess is a "
+        f"{everything.label_names[0]} at {percent(best)}: lower the threshold to see it."
+    )
+
+
+def view_html(
+    image: Image.Image,
+    shown: Sequence[Detections],
+    titles: Sequence[str],
+    selected: int,
+    words: str,
+) -> str:
+    """One photo with boxes and its table, or two detectors side by side with their counts.
+
+    Args:
+        image: the upright photo, any size.
+        shown: what each detector reports at the threshold; the first one's boxes can be chosen.
+        titles: a detector's name over each.
+        selected: `index` of the chosen detection of the first, -1 for none.
+        words: the sentence above the table.
+    """
+    small = shrink(image, LONGEST)
+    uri = image_uri(small)
+    figures = [
+        _figure(uri, small.size, found, title, selected if first else -1, choose=first)
+        for first, found, title in zip((True, False), shown, titles, strict=False)
+    ]
+    if len(shown) == 1:
+        table = _table(shown[0], selected)
+    else:
+        table = _comparison(shown, titles)
+    side = f'<aside><p class="found" role="status">{escape(words)}</p>{table}</aside>'
+    kind = "detections" if len(shown) == 1 else "detections two"
+    return f'<div class="{kind}">{"".join(figures)}{side}</div>'
+
+
+def _figure(
+    uri: str, size: tuple[int, int], found: Detections, title: str, selected: int, choose: bool
+) -> str:
+    fx, fy = size[0] / found.size[0], size[1] / found.size[1]
+    assert found.index is not None
+    svg = boxes_svg(
+        found.boxes * (fx, fy, fx, fy),
+        found.label_names,
+        found.scores,
+        size,
+        ids=found.index.tolist(),
+        selected=selected if choose else None,
+        masks=found.masks,
+    )
+    alt = ", ".join(plural(count, name) for name, count in found.counts.items()) or "no boxes"
+    return (
+        f'<figure class="boxes-figure{" choose" if choose else ""}">'
+        f'<div class="boxes-stage" style="aspect-ratio:{size[0]}/{size[1]};'
+        f'max-width:calc(var(--stage-height) * {size[0] / size[1]:.4f})">'
+        f'<img src="{uri}" alt="The photo with boxes: {escape(alt, quote=True)}">{svg}</div>'
+        f"<figcaption>{escape(title)}</figcaption></figure>"
+    )
+
+
+def _table(found: Detections, selected: int) -> str:
+    if not len(found):
+        return ""
+    assert found.index is not None
+    rows = []
+    for index, name, score, box in zip(
+        found.index.tolist(), found.label_names, found.scores, found.boxes, strict=True
+    ):
+        x0, y0, x1, y1 = (float(edge) for edge in box)
+        share = (x1 - x0) * (y1 - y0) / (found.size[0] * found.size[1])
+        pressed = ' aria-selected="true"' if index == selected else ""
+        rows.append(
+            f'<tr data-index="{index}" tabindex="0"{pressed}>'
+            f'<td data-value="{escape(name, quote=True)}"><span class="swatch" '
+            f'style="background:{colour_of(name)}"></span>{escape(name)}</td>'
+            f'<td data-value="{score:.6f}">{percent(float(score))}</td>'
+            f'<td data-value="{share:.6f}">{percent(share)}</td>'
+            f'<td class="where" data-value="{x0:.1f}">{x0:.0f}, {y0:.0f} – {x1:.0f}, {y1:.0f}</td>'
+            "</tr>"
+        )
+    heads = [
+        ("thing", "none"), ("score", "descending"), ("of photo", "none"), ("box, pixels", "none"),
+    ]  # fmt: skip
+    head = "".join(
+        f'<th scope="col" aria-sort="{order}"><button type="button">{name}</button></th>'
+        for name, order in heads
+    )
+    return (
+        '<div class="table-scroll"><table class="things"><thead><tr>'
+        f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _comparison(shown: Sequence[Detections], titles: Sequence[str]) -> str:
+    names = dict.fromkeys(name for found in shown for name in found.counts)
+    body = "".join(
+        f'<tr><td><span class="swatch" style="background:{colour_of(name)}"></span>'
+        f"{escape(name)}</td>"
+        + "".join(f"<td>{found.counts.get(name, 0)}</td>" for found in shown)
+        + "</tr>"
+        for name in names
+    )
+    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
+    return (
+        '<div class="table-scroll"><table class="things counts"><thead><tr>'
+        f'<th scope="col">thing</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def picker_html(info: DetectorInfo, here: bool, seconds: float | None) -> str:
+    """One line on a detector: classes, AP and where it is from, size, speed here, download."""
+    speed = f"{seconds:.1f} s a photo here" if seconds else "not run here yet"
+    place = "ships with this page" if not info.url else "on this server" if here else "a download"
+    ap = f"AP {info.ap:.1f}" + (f", AP50 {info.ap50:.1f}" if info.ap50 is not None else "")
+    facts = [
+        f"{info.classes} kinds of thing",
+        f"{ap} ({info.ap_from})",
+        f"trained on {info.trained_on}",
+        f"{info.megabytes:.0f} MB, {place}",
+        speed,
+    ]
+    return f'<p class="hint">{escape(" · ".join(facts))}</p>'
+
+
+def times_html(found: Detections, size: tuple[int, int]) -> str:
+    """What the pass took, split in trunk and head."""
+    trunk, head = found.trunk_seconds, found.seconds - found.trunk_seconds
+    return (
+        f'<p class="hint">{1000 * found.seconds:.0f} ms: {1000 * trunk:.0f} ms photo and trunk, '
+        f"{1000 * head:.0f} ms head, on {size[0]} × {size[1]} pixels. Threshold and filter work "
+        "on what this one pass found.</p>"
+    )
