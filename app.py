@@ -35,7 +35,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     option("labels", "", "class names for your own weights, one a line")
     option("device", "auto", "auto, cpu, cuda or cuda:N")
     option("precision", "auto", "auto, fp32, bf16 or fp16; figures are float32 all the same")
-    option("detector", "none", "detector; there is none in this version", choices=["none"])
+    option("detector", "auto", "auto, offline, fasterrcnn-v2 or another of torchvision's")
     option("root-path", "", "path behind a reverse proxy, such as /resnet")
     return parser.parse_args(arguments)
 
@@ -44,20 +44,22 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     folder = uploads.private_folder()
 
+    from resnet import detectors
     from resnet.engine import Engine
     from resnet.network import ResNet50
     from resnet.ui.page import build
     from resnet.ui.serve import launch_options
 
     try:
+        detectors.choose(options.detector)
         net = ResNet50.load(
             options.weights, options.device, options.precision, options.labels or None
         )
-    except ValueError as error:  # WeightsError, DeviceError: one clear line each
+    except ValueError as error:  # WeightsError, DeviceError, DetectorError: one clear line each
         print(f"app.py: {error}", file=sys.stderr)
         return 2
     engine = Engine(net)
-    page = build(engine)
+    page = build(engine, options.detector)
     warm_up = threading.Thread(target=engine.warm_up, daemon=True, name="warm-up")
     warm_up.start()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that uploads are removed

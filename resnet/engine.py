@@ -64,7 +64,12 @@ class Engine:
             resnet.images.ImageError: as `open`.
         """
         base = self.open(path)
-        return self._once((*_identity(path), name), lambda: make(base))
+
+        def changed() -> Analysis:
+            with self._model:
+                return make(base)
+
+        return self._once((*_identity(path), name), changed)
 
     def sight(self, path: str | os.PathLike, detector: str = "auto") -> Sighting:
         """What a detector finds in the photo, above a low floor; kept as `open`'s analyses are.
@@ -129,6 +134,16 @@ class Engine:
         if name not in known:
             known[name] = make(source)
         return known[name]
+
+    def known(
+        self, path: str | os.PathLike, name: Hashable, detector: str | None = None
+    ) -> Any | None:
+        """What `figure` has worked out already, or None; nothing is run."""
+        key: tuple = _identity(path)
+        if detector is not None:
+            key = (*key, "sighting", detectors.choose(detector))
+        with self._lock:
+            return self._figures.get(key, {}).get(name)
 
     def warm_up(self) -> None:
         """Make one heat map of a blank picture, so that the first visitor is not the slow one."""

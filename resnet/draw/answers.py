@@ -13,7 +13,9 @@ def percent(probability: float) -> str:
     return f"{100 * probability:.1f} %"
 
 
-def answers_html(rows: Sequence[tuple[int, str, float]], explained: int | None = None) -> str:
+def answers_html(
+    rows: Sequence[tuple[int, str, float]], explained: int | None = None, buttons: bool = True
+) -> str:
     """Bars, one a class; each is a button which asks for that class's heat map.
 
     Args:
@@ -24,12 +26,16 @@ def answers_html(rows: Sequence[tuple[int, str, float]], explained: int | None =
     items = []
     for index, label, probability in rows:
         pressed = "true" if index == explained else "false"
+        tag = (
+            f'button type="button" class="answer" data-index="{index}" aria-pressed="{pressed}" '
+            f'title="Show where {escape(label, quote=True)} is seen"'
+        )
+        tag = tag if buttons else 'div class="answer plain"'
         items.append(
-            f'<li><button type="button" class="answer" data-index="{index}" '
-            f'aria-pressed="{pressed}" title="Show where {escape(label, quote=True)} is seen">'
+            f"<li><{tag}>"
             f'<span class="answer-label">{escape(label)}</span>'
             f'<span class="answer-value">{escape(percent(probability))}</span>'
             f'<span class="answer-track"><span class="answer-bar" '
-            f'style="width:{100 * probability:.2f}%"></span></span></button></li>'
+            f'style="width:{100 * probability:.2f}%"></span></span></{tag.split()[0]}></li>'
         )
     return f'<ol class="answers">{"".join(items)}</ol>'

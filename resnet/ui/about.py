@@ -26,6 +26,12 @@ the probability would look different.
 |---|---|
 {methods}
 
+### How to read the boxes
+The detector that ships with this page was trained on few photos, with the trunk of the network left
+as it was. Its scores are calibrated: of the boxes that score 50 % or more, about seven in ten were
+right on photos it had not seen. A box that is missing means only that this detector did not report
+one. The tab Detect says for every detector what it was measured at, and on what.
+
 ### What is running
 | | |
 |---|---|

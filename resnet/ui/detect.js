@@ -1,14 +1,12 @@
 // Hovering a row lights its box and the other way round; a click or Enter chooses; heads sort.
 const index = (target) => {
-  const found = target.closest('.boxes-figure.choose [data-index], .things tr[data-index]');
+  const found = target.closest('.choose .box[data-index], .things tr[data-index]');
   return found ? Number(found.dataset.index) : null;
 };
 const light = (wanted) => {
-  for (const part of element.querySelectorAll('[data-index]')) {
-    part.classList.toggle('lit', wanted !== null && Number(part.dataset.index) === wanted);
+  for (const part of element.querySelectorAll('.choose .box, .things tr[data-index]')) {
+    part.classList.toggle('pointed', wanted !== null && Number(part.dataset.index) === wanted);
   }
-  const figure = element.querySelector('.boxes-figure.choose');
-  if (figure) figure.classList.toggle('has-lit', wanted !== null);
 };
 element.addEventListener('pointerover', (event) => light(index(event.target)));
 element.addEventListener('pointerleave', () => light(null));

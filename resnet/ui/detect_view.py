@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+import numpy as np
 from PIL import Image
 
 from resnet.detections import Detections
 from resnet.detectors.catalogue import DetectorInfo
 from resnet.draw.answers import percent
 from resnet.draw.box_colours import colour_of
-from resnet.draw.boxes import boxes_svg
-from resnet.draw.encode import image_uri, shrink
+from resnet.draw.boxes import boxes_figure
 
-LONGEST = 1000  # pixels of the photo under the boxes
 EMPTY = (
     '<div class="empty"><p class="empty-title">Which things are in the photo, and where?</p>'
     "<p>Pick an example, or drop a photo here. The boxes appear on it.</p></div>"
@@ -63,49 +62,34 @@ def view_html(
         selected: `index` of the chosen detection of the first, -1 for none.
         words: the sentence above the table.
     """
-    small = shrink(image, LONGEST)
-    uri = image_uri(small)
     figures = [
-        _figure(uri, small.size, found, title, selected if first else -1, choose=first)
+        _figure(image, found, title, selected if first else -1, choose=first)
         for first, found, title in zip((True, False), shown, titles, strict=False)
     ]
-    if len(shown) == 1:
-        table = _table(shown[0], selected)
-    else:
-        table = _comparison(shown, titles)
+    table = _table(shown[0], selected) if len(shown) == 1 else _comparison(shown, titles)
     side = f'<aside><p class="found" role="status">{escape(words)}</p>{table}</aside>'
     kind = "detections" if len(shown) == 1 else "detections two"
     return f'<div class="{kind}">{"".join(figures)}{side}</div>'
 
 
-def _figure(
-    uri: str, size: tuple[int, int], found: Detections, title: str, selected: int, choose: bool
-) -> str:
-    fx, fy = size[0] / found.size[0], size[1] / found.size[1]
-    assert found.index is not None
-    svg = boxes_svg(
-        found.boxes * (fx, fy, fx, fy),
+def _figure(image: Image.Image, found: Detections, title: str, selected: int, choose: bool) -> str:
+    factors = np.tile(np.array(image.size) / found.size, 2)  # the decoded photo may be smaller
+    drawn = boxes_figure(
+        image,
+        found.boxes * factors,
         found.label_names,
-        found.scores,
-        size,
+        found.scores.tolist(),
+        title,
         ids=found.index.tolist(),
         selected=selected if choose else None,
         masks=found.masks,
     )
-    alt = ", ".join(plural(count, name) for name, count in found.counts.items()) or "no boxes"
-    return (
-        f'<figure class="boxes-figure{" choose" if choose else ""}">'
-        f'<div class="boxes-stage" style="aspect-ratio:{size[0]}/{size[1]};'
-        f'max-width:calc(var(--stage-height) * {size[0] / size[1]:.4f})">'
-        f'<img src="{uri}" alt="The photo with boxes: {escape(alt, quote=True)}">{svg}</div>'
-        f"<figcaption>{escape(title)}</figcaption></figure>"
-    )
+    return f'<div class="{"choose" if choose else "beside"}">{drawn}</div>'
 
 
 def _table(found: Detections, selected: int) -> str:
     if not len(found):
         return ""
-    assert found.index is not None
     rows = []
     for index, name, score, box in zip(
         found.index.tolist(), found.label_names, found.scores, found.boxes, strict=True

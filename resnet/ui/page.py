@@ -11,6 +11,7 @@ from resnet.engine import Engine
 from resnet.network import ResNet50
 from resnet.ui.about import about_tab
 from resnet.ui.classify import classify_tab
+from resnet.ui.detect import detect_tab
 from resnet.ui.inside import inside_tab
 
 TITLE = "What a ResNet-50 sees"
@@ -34,8 +35,12 @@ def header_html(net: ResNet50) -> str:
     )
 
 
-def build(engine: Engine) -> gr.Blocks:
-    """The whole page for one engine; launch it or mount it with `resnet.ui.launch_options`."""
+def build(engine: Engine, detector: str = "auto") -> gr.Blocks:
+    """The whole page for one engine; launch it or mount it with `resnet.ui.launch_options`.
+
+    Args:
+        detector: the one that the tab *Detect* starts with.
+    """
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(600, 3600), fill_width=True
     ) as page:
@@ -43,6 +48,8 @@ def build(engine: Engine) -> gr.Blocks:
         with gr.Tabs():
             with gr.Tab("Classify", id="classify"):
                 shared = classify_tab(engine)
+            with gr.Tab("Detect", id="detect") as detect:
+                detect_tab(engine, shared, detect, detector)
             with gr.Tab("Inside", id="inside") as inside:
                 inside_tab(engine, shared, inside)
             with gr.Tab("About", id="about"):

@@ -7,7 +7,8 @@ from pathlib import Path
 import gradio as gr
 
 HERE = Path(__file__).parent
-CSS = [HERE / name for name in ("page.css", "figures.css", "blockpanel.css")]
+SHEETS = ("page.css", "figures.css", "blockpanel.css", "boxes.css", "detect.css")
+CSS = [HERE / name for name in SHEETS]
 
 
 def theme() -> gr.themes.Base:

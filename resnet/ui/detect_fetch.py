@@ -1,0 +1,92 @@
+"""One click for the better detector: fetch torchvision's weights, with progress."""
+
+from __future__ import annotations
+
+from html import escape
+
+import gradio as gr
+from gradio.events import Dependency
+
+from resnet.detectors import AUTO, DetectorError, library
+from resnet.detectors.catalogue import catalogue
+from resnet.ui import messages
+from resnet.ui.background import watched
+from resnet.ui.html import hidden, shown
+
+
+def wanted(name: str) -> str | None:
+    """Which weights to offer beside a chosen detector; None if nothing better can be had."""
+    if name in catalogue() and name != "offline" and not library.is_here(name):
+        return name
+    return None if library.is_here(AUTO) else AUTO
+
+
+def words_of(name: str) -> str:
+    """The button's words."""
+    info = catalogue()[name]
+    better = "Get the better detector: " if name == AUTO else "Get "
+    return f"{better}{info.title}, AP {info.ap:.1f} ({info.megabytes:.0f} MB)"
+
+
+def button_of(name: str) -> dict:
+    """The button's update for a chosen detector."""
+    offered = wanted(name)
+    if offered is None:
+        return gr.update(visible=False)
+    return gr.update(value=words_of(offered), visible=True)
+
+
+def fetch_offer(name: gr.Dropdown) -> Dependency:
+    """Build the button inside the current `gr.Blocks`.
+
+    Args:
+        name: the chosen detector; a fetched one is chosen.
+
+    Returns:
+        The event that succeeds once the weights are here.
+    """
+    offered = wanted(str(name.value))
+    with gr.Row(elem_classes="presets", elem_id="fetch-row"):
+        button = gr.Button(
+            words_of(offered) if offered else "", visible=offered is not None, size="sm",
+            elem_id="fetch", scale=0, min_width=340,
+        )  # fmt: skip
+        status = gr.HTML("", visible=False, apply_default_css=False, elem_id="fetch-note")
+
+    def fetch(chosen: str):
+        target = wanted(chosen)
+        if target is None:
+            yield gr.skip(), hidden(), gr.update(visible=False)
+            return
+        title = escape(catalogue()[target].title)
+
+        def work(progress, cancelled):
+            def tick(here: int, of: int | None) -> None:
+                if cancelled():
+                    raise InterruptedError
+                progress(here, of or 0)
+
+            return library.fetch(target, tick)
+
+        yield gr.skip(), shown('<p class="figure-progress" role="status">Asking …</p>'), gr.skip()
+        last = -1
+        try:
+            for found in watched(work):
+                if isinstance(found, tuple):
+                    here, of = (int(n / 1e6) for n in found)
+                    if here != last:
+                        last = here
+                        bar = f'<progress value="{here}" max="{max(of, 1)}"></progress>'
+                        text = f"{bar} {here} of {of} MB of {title}"
+                        text = f'<p class="figure-progress" role="status">{text}</p>'
+                        yield gr.skip(), shown(text), gr.skip()
+        except DetectorError as error:
+            yield gr.skip(), shown(messages.problem(str(error))), gr.skip()
+            return
+        yield target, hidden(), button_of(target)
+
+    name.input(button_of, name, button, show_progress="hidden", api_visibility="private")
+    return button.click(
+        fetch, name, [name, status, button], show_progress="hidden", concurrency_id="fetch",
+        concurrency_limit=1, api_visibility="private",
+    )  # fmt: skip
