@@ -4,7 +4,7 @@ const sort = (button) => {
   const head = button.closest('th');
   const rising = head.getAttribute('aria-sort') !== 'ascending';
   if (Number(table().dataset.pages) > 1) {  // the first of all rows may be on another page
-    trigger('order', {key: head.dataset.key, rising});
+    trigger('order', {key: head.dataset.key, rising, here: false});
     return;
   }
   const column = [...head.parentElement.children].indexOf(head);
@@ -18,6 +18,7 @@ const sort = (button) => {
   const unknown = rows.filter((row) => key(row) === '');
   known.sort((a, b) => (rising ? order(a, b) : order(b, a)));
   table().tBodies[0].append(...known, ...unknown);
+  trigger('order', {key: head.dataset.key, rising, here: true});  // for the next page or filter
 };
 const choose = (event) => {
   const row = event.target.closest('table.batch tr[data-index]');
@@ -31,7 +32,7 @@ element.addEventListener('click', (event) => {
   const head = event.target.closest('table.batch th button');
   const turn = event.target.closest('.batch-pager button[data-page]');
   if (head) sort(head);
-  else if (turn) trigger('page', {page: Number(turn.dataset.page)});
+  else if (turn) trigger('turn', {page: Number(turn.dataset.page)});
   else choose(event);
 });
 element.addEventListener('keydown', (event) => {

@@ -15,6 +15,11 @@ from resnet.draw.encode import data_uri
 
 PAGE = 200  # rows; each brings a thumbnail of some 3 kB
 FAILED = 50  # files that are listed with their reason
+TITLES = {
+    "confidences": "How sure the answers are",
+    "reliability": "Can the confidence be trusted?",
+    "confusion": "What is taken for what",
+}
 LIMITS = "Photos, ZIPs of photos, and a CSV with the columns file and label."
 
 EMPTY = (
@@ -116,7 +121,7 @@ def table_html(
     """One page of the rows; by default the least certain first and the failed ones last.
 
     `batch.js` sorts in place where all rows are on the page; else it triggers `order` with
-    {key, rising} and `page` with {page}.  A click on a row triggers `choose` with {index}.
+    {key, rising} and `turn` with {page}.  A click on a row triggers `choose` with {index}.
 
     Args:
         rows: of the whole batch; `data-index` is the position in it.
@@ -232,11 +237,31 @@ def _pager(page: int, last: int, count: int, size: int) -> str:
 
 
 def figures_html(drawn: Mapping[str, str]) -> str:
-    """The figures of `resnet.batch.export.figures`, one below the other, two small ones abreast."""
+    """The figures of `resnet.batch.export.figures`, each with a button that saves it.
+
+    Two small ones abreast, large ones alone; `batch_figures.js` answers the buttons.
+    """
     if not drawn:
         return ""
     body = "".join(
-        f'<section class="{escape(name, quote=True)}">{markup}</section>'
+        f'<section class="{escape(name, quote=True)}" data-name="{escape(name, quote=True)}">'
+        f'<div class="figure-head"><h3>{escape(TITLES.get(name, name.title()))}</h3>'
+        f'<button type="button" class="save-figure">Picture (PNG)</button></div>'
+        f"{markup}</section>"
         for name, markup in drawn.items()
     )
     return f'<div class="batch-figures">{body}</div>'
+
+
+def chosen_html(row: BatchRow) -> str:
+    """The row that was chosen: its thumbnail, its name, its answer or what is wrong with it."""
+    stamp = ""
+    if row.thumbnail:
+        stamp = f'<img src="{data_uri(row.thumbnail, "image/jpeg")}" alt="">'
+    said = row.reason
+    if row.answer is not None:
+        said = f"{row.answer.label}, {percent(row.answer.probability)}"
+    return (
+        f'<div class="batch-chosen" role="status">{stamp}<p><b>{escape(row.name)}</b>'
+        f"<span>{escape(said)}</span></p></div>"
+    )

@@ -10,8 +10,10 @@ from resnet import device
 from resnet.engine import Engine
 from resnet.network import ResNet50
 from resnet.ui.about import about_tab
+from resnet.ui.batch import batch_tab
 from resnet.ui.classify import classify_tab
 from resnet.ui.detect import detect_tab
+from resnet.ui.gallery import follow_photos, gallery_strip
 from resnet.ui.inside import inside_tab
 
 TITLE = "What a ResNet-50 sees"
@@ -45,6 +47,7 @@ def build(engine: Engine, detector: str = "auto") -> gr.Blocks:
         title=TITLE, analytics_enabled=False, delete_cache=(600, 3600), fill_width=True
     ) as page:
         gr.HTML(header_html(engine.net), apply_default_css=False, elem_id="header")
+        seen = gallery_strip()
         with gr.Tabs():
             with gr.Tab("Classify", id="classify"):
                 shared = classify_tab(engine)
@@ -52,6 +55,9 @@ def build(engine: Engine, detector: str = "auto") -> gr.Blocks:
                 detect_tab(engine, shared, detect, detector)
             with gr.Tab("Inside", id="inside") as inside:
                 inside_tab(engine, shared, inside)
+            with gr.Tab("Batch", id="batch") as batch:
+                batch_tab(engine, shared, batch)
             with gr.Tab("About", id="about"):
                 about_tab(engine.net)
+        follow_photos(engine, shared, seen)
     return page.queue(status_update_rate=2, default_concurrency_limit=4)

@@ -7,7 +7,15 @@ from pathlib import Path
 import gradio as gr
 
 HERE = Path(__file__).parent
-SHEETS = ("page.css", "figures.css", "blockpanel.css", "boxes.css", "detect.css")
+SHEETS = (
+    "page.css",
+    "figures.css",
+    "blockpanel.css",
+    "boxes.css",
+    "detect.css",
+    "batch.css",
+    "gallery.css",
+)
 CSS = [HERE / name for name in SHEETS]
 
 

@@ -1,0 +1,19 @@
+"""The place to drop many files: gradio's File, without the empty files it leaves behind."""
+
+from __future__ import annotations
+
+import gradio as gr
+from gradio.data_classes import ListFiles
+
+
+class FilesInput(gr.File):
+    """Any files, several at once; hands their paths on, unread.
+
+    `gr.File` makes an empty temporary file, and leaves it, for every path that it hands on.
+    """
+
+    is_template = True  # the browser shows an ordinary gr.File
+
+    def preprocess(self, payload: ListFiles | None) -> list[str]:
+        """Paths of the uploaded files; gradio has checked that they are uploads."""
+        return [] if payload is None else [file.path for file in payload.root]

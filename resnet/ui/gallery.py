@@ -1,0 +1,123 @@
+"""The photos that a visitor has looked at in this session, as a strip above the tabs."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from resnet.analysis import Analysis
+from resnet.draw.answers import percent
+from resnet.draw.encode import image_uri, shrink
+from resnet.engine import Engine
+from resnet.images import ImageError
+from resnet.ui.classify import SharedPhoto
+from resnet.ui.html import shown
+
+MOST = 24  # photos; the oldest goes
+SIDE = 96  # pixels of a thumbnail's longer side: twice what is shown
+KEEP = 3600  # seconds, as long as gradio keeps the photos themselves
+_JS = (Path(__file__).parent / "gallery.js").read_text("utf-8")
+
+# The open tab shows the photo; a tab without one gives way to Classify.  A tab draws when it is
+# opened, so the one that is open is left and opened again before the browser paints.
+_REOPEN = """
+() => {
+  const tabs = [...document.querySelectorAll('button[role=tab]')].filter(e => e.offsetParent);
+  const open = tabs.find(e => e.getAttribute('aria-selected') === 'true');
+  const classify = tabs.find(e => e.textContent.trim() === 'Classify');
+  if (!open || !classify || open === classify) return;
+  classify.click();
+  if (!['Batch', 'About'].includes(open.textContent.trim())) open.click();
+}
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One photo of the session."""
+
+    key: str  # begin of the photo's SHA-256: the same photo is listed once
+    path: str = field(repr=False)
+    said: str  # answer and probability, for people
+    thumbnail: str = field(repr=False)  # data address
+
+
+def noted(seen: tuple[Seen, ...], new: Seen) -> tuple[Seen, ...]:
+    """The list with a photo in front, newest first, each once, at most MOST."""
+    return (new, *(one for one in seen if one.key != new.key))[:MOST]
+
+
+def find(seen: tuple[Seen, ...], key: str) -> Seen | None:
+    """The photo of this session with a key; None for any other."""
+    return next((one for one in seen if one.key == key), None)
+
+
+def gallery_html(seen: tuple[Seen, ...], path: str) -> str:
+    """Thumbnails as buttons; "" while there is no other photo to go back to.
+
+    Args:
+        path: of the page's photo, which is marked; "" for none.
+    """
+    if not any(one.path != path for one in seen):
+        return ""
+    buttons = "".join(
+        f'<button type="button" data-key="{one.key}" title="{escape(one.said, quote=True)}"'
+        f"{' aria-current=true' if one.path == path else ''}>"
+        f'<img src="{one.thumbnail}" alt="{escape(one.said, quote=True)}"></button>'
+        for one in seen
+    )
+    return (
+        '<div class="gallery"><button type="button" class="gallery-toggle" aria-expanded="true" '
+        f'aria-controls="gallery-photos">Seen in this session <b>{len(seen)}</b></button>'
+        '<div class="gallery-photos" id="gallery-photos" role="group" '
+        f'aria-label="Photos of this session, newest first">{buttons}</div></div>'
+    )
+
+
+def gallery_strip() -> gr.HTML:
+    """The component; put it where the strip shall be, and call `follow_photos` later."""
+    return gr.HTML("", js_on_load=_JS, visible=False, elem_id="gallery", apply_default_css=False)
+
+
+def follow_photos(engine: Engine, shared: SharedPhoto, strip: gr.HTML) -> None:
+    """Have the strip note every photo of the page, and bring back the one that is clicked."""
+    seen = gr.State((), time_to_live=KEEP)
+
+    def on_photo(path: str, seen: tuple[Seen, ...]):
+        if path:
+            with suppress(ImageError):  # deleted meanwhile
+                seen = noted(seen, _seen(engine, path))
+        return seen, shown(gallery_html(seen, path))
+
+    def on_pick(seen: tuple[Seen, ...], event: gr.EventData) -> str:
+        one = find(seen, str(event.key))
+        if one is None or not Path(one.path).is_file():
+            raise gr.Error(
+                "This photo is no longer on the server. Send it again.",
+                title="Not opened", print_exception=False,
+            )  # fmt: skip
+        return one.path
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    shared.source.change(
+        on_photo, [shared.source, seen], [seen, strip],
+        concurrency_id="model", concurrency_limit=2, **quiet,
+    )  # fmt: skip
+    shared.follow(strip.pick(on_pick, seen, shared.photo, **quiet)).success(
+        None, None, None, js=_REOPEN
+    )
+
+
+def _seen(engine: Engine, path: str) -> Seen:
+    def make(analysis: Analysis) -> Seen:
+        answer = analysis.top(1)[0]
+        stamp = image_uri(shrink(analysis.photo.image, SIDE), quality=75)
+        said = f"{answer.label}, {percent(answer.probability)}"
+        return Seen(analysis.photo.digest[:16], path, said, stamp)
+
+    return engine.figure(path, "gallery", make)
