@@ -28,14 +28,16 @@ def detect(
         net: the classifier; the offline detector works on its trunk.
         photo: path, bytes, PIL image, uint8 RGB [H, W, 3], or what `read_photo` gave.
         detector: a name of the catalogue; `auto`: the best one that is here already.
-        score: lowest score to report, 0..1.
+        score: lowest score to report, 0..1; below FLOOR nothing more comes.
         classes: names to report; all if None.
 
     Raises:
         resnet.images.ImageError: the photo cannot be used.
         detectors.DetectorError: no such detector, or its weights cannot be had.
-        ValueError: the detector does not know a class.
+        ValueError: the detector does not know a class, or the score is outside 0..1.
     """
+    if not 0 <= score <= 1:  # and not a number is neither
+        raise ValueError(f"The score must be a number from 0 to 1, not {score}.")
     return sight(net, photo, detector).found.above(score, classes)
 
 

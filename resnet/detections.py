@@ -23,7 +23,8 @@ class Detections:
         seconds: preparing the photo, trunk and head together.
         trunk_seconds: of these, the trunk.
         masks: bool [n, height, width] on a grid of the photo's shape (it may be smaller), or None.
-        index: int64 [n], each row's place among all that the detector's pass found.
+        index: int64 [n], each row's place among all that the detector's pass found; 0 … n - 1
+            unless given.
 
     Raises:
         ValueError: shapes that do not fit each other, or values out of range.
@@ -38,7 +39,7 @@ class Detections:
     seconds: float = 0.0
     trunk_seconds: float = 0.0
     masks: np.ndarray | None = None
-    index: np.ndarray | None = None
+    index: np.ndarray = None  # type: ignore[assignment]  # always an array once it is made
 
     def __post_init__(self):
         count = len(self.scores)
@@ -79,7 +80,6 @@ class Detections:
 
     def pick(self, rows: np.ndarray) -> Detections:
         """Some of the rows (indices in rising order, or a mask of bool [n])."""
-        assert self.index is not None
         return replace(
             self,
             boxes=self.boxes[rows],

@@ -38,6 +38,11 @@ class Engine:
         self._lock = threading.Lock()  # of the dictionary
         self._model = threading.Lock()  # one forward pass at a time: they share the cores
 
+    @property
+    def model(self) -> threading.Lock:
+        """Hold it while the network runs: `with engine.model:`; `open` and its like do."""
+        return self._model
+
     def open(self, path: str | os.PathLike) -> Analysis:
         """The analysis of the photo in a file; from memory if the file was seen before.
 

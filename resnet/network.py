@@ -236,13 +236,13 @@ class ResNet50(nn.Module):
 
         Args:
             detector: `offline` works on this network's trunk; `auto` is the best that is here.
-            score: lowest score to report, 0..1.
+            score: lowest score to report, 0..1; detectors keep nothing below 0.05.
             classes: names to report; all if None.
 
         Raises:
             resnet.images.ImageError: the photo cannot be used.
             resnet.detectors.DetectorError: no such detector, or its weights cannot be had.
-            ValueError: the detector does not know a class.
+            ValueError: the detector does not know a class, or the score is outside 0..1.
         """
         from resnet.detect import detect  # detect stands above this module
 

@@ -292,8 +292,16 @@ def _labels_for(path: Path, labels: str | None, classes: int) -> tuple[str, ...]
     return names
 
 
-def check(state: dict[str, Tensor], wanted: dict[str, Tensor], name: str) -> None:
+def check(
+    state: dict[str, Tensor], wanted: dict[str, Tensor], name: str, what: str = "a ResNet-50"
+) -> None:
     """Compare names and shapes with the network's.
+
+    Args:
+        state: what was read from a file.
+        wanted: the network's own.
+        name: of the file or the set, for the message.
+        what: the network is, for the message.
 
     Raises:
         WeightsError: naming the first entry that is missing, superfluous or of another shape.
@@ -302,11 +310,9 @@ def check(state: dict[str, Tensor], wanted: dict[str, Tensor], name: str) -> Non
         if key.endswith("num_batches_tracked"):
             state.setdefault(key, value)  # a counter for training, of no use here
         if key not in state:
-            raise WeightsError(
-                f"{name}: {key} is missing; it is not a ResNet-50 as torchvision names it."
-            )
+            raise WeightsError(f"{name}: {key} is missing; {what} has a tensor of that name.")
         if state[key].shape != value.shape:
             found, right = list(state[key].shape), list(value.shape)
-            raise WeightsError(f"{name}: {key} has shape {found}, a ResNet-50 needs {right}.")
+            raise WeightsError(f"{name}: {key} has shape {found}, {what} needs {right}.")
     if extra := set(state) - set(wanted):
-        raise WeightsError(f"{name}: {min(extra)} is not part of a ResNet-50.")
+        raise WeightsError(f"{name}: {min(extra)} is not part of {what}.")

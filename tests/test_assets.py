@@ -28,6 +28,14 @@ def test_the_weights_told_are_the_weights_shipped():
     assert f"{(ASSETS / file).stat().st_size:,} bytes" in TOLD
 
 
+def test_the_detector_told_is_the_detector_shipped():
+    record = json.loads((ASSETS / "weights" / "detector-offline.json").read_text("utf-8"))
+    assert digest("weights/detector-offline.safetensors") == record["sha256"]
+    assert record["trunk"] == digest("weights/resnet50-he2015.safetensors")
+    for name in ("annotations", "test_annotations"):
+        assert record["inputs"][name] in TOLD, name
+
+
 @pytest.mark.parametrize("entry", EXAMPLES, ids=lambda entry: entry["file"])
 def test_an_example_is_free_and_its_source_is_told(entry):
     assert entry["licence"] in ("CC0-1.0", "Public domain")

@@ -11,12 +11,14 @@ from conftest import make_tiny
 from PIL import Image, ImageDraw, ImageOps
 from safetensors.torch import save_file
 from torch import Tensor
+from why_detectors import named
 
 import resnet.detect
 from resnet import ResNet50, detectors, weights
 from resnet.detectors import DetectorError, library, offline, shipped
 from resnet.detectors.offline import Dense, OfflineDetector
 from resnet.detectors.run import run
+from resnet.detectors.shipped import Named
 from resnet.engine import Engine
 from resnet.images import ImageError, read_photo
 
@@ -52,14 +54,14 @@ def dense(*answers: tuple[int, int, float, tuple[float, float, float, float]]) -
     return Dense(logits, distances, fit)
 
 
-def decoder(shown: tuple[int, ...] = (0, 1, 2), calibration=(1.0, 0.0)) -> shipped.Offline:
+def decoder(shown=(0, 1, 2), calibration=(1.0, 0.0), overlap=0.6) -> shipped.Offline:
     info = SimpleNamespace(name="offline", full=False)
-    return shipped.Offline(info, None, None, NAMES, shown, calibration)
+    return shipped.Offline(info, None, None, None, NAMES, shown, calibration, overlap)
 
 
 def decode(raw: Dense, size=(WIDTH, HEIGHT), floor=0.5, detector=None):
     x = torch.zeros(1, 3, HEIGHT, WIDTH)
-    return (detector or decoder()).decode(raw, x, size, floor)
+    return (detector or decoder()).decode(named(raw, HEIGHT, WIDTH), x, size, floor)
 
 
 # --- one answer, one box
@@ -83,7 +85,7 @@ def test_one_hot_point_is_one_exact_box(stride, row, column, reach, box, size):
     assert found.boxes[0] == pytest.approx(np.multiply(box, (fx, fy, fx, fy)), abs=1e-4)
     assert len(found) == 1 and found.label_names == ("dog",)
     assert found.scores[0] == pytest.approx(1, abs=2e-6)
-    assert rows.tolist() == [[at, 1]] and found.size == size
+    assert rows[0, :2].tolist() == [at, 1] and found.size == size
 
 
 def test_points_lie_where_the_levels_say():
@@ -93,13 +95,6 @@ def test_points_lie_where_the_levels_say():
         at = point(stride, 1, 2)
         assert strides[at] == stride
         assert places[at].tolist() == [2 * stride + 0.5, stride + 0.5]
-
-
-def test_a_score_is_class_and_fit():
-    raw = Dense(torch.tensor([[[0.0, 2.0]]]), torch.zeros(1, 1, 4), torch.tensor([[-1.0]]))
-    share, fit = offline.FIT_SHARE, 1 / (1 + np.e)
-    wanted = [p ** (1 - share) * fit**share for p in (0.5, 1 / (1 + np.exp(-2)))]
-    assert offline.scores(raw)[0, 0].tolist() == pytest.approx(wanted, rel=1e-5)
 
 
 def test_calibration_by_hand():
@@ -124,21 +119,49 @@ def beside(gap: float) -> Dense:
     return dense((left, 0, 3.0, (2, 1, 2, 1)), (right, 0, 2.0, (near, 1, far, 1)))
 
 
-def test_duplicates_go_at_the_overlap():
-    edge = 32 * (1 - shipped.OVERLAP) / (1 + shipped.OVERLAP)  # 8 pixels
-    kept, _ = decode(beside(edge + 0.05))
+@pytest.mark.parametrize("overlap", [0.5, 0.6, 0.7])
+def test_duplicates_go_at_the_overlap(overlap):
+    edge = 32 * (1 - overlap) / (1 + overlap)  # 8 pixels at 0.6
+    kept, _ = decode(beside(edge + 0.05), detector=decoder(overlap=overlap))
     assert len(kept) == 2 and kept.scores[0] > kept.scores[1]
-    left, rows = decode(beside(edge - 0.05))
+    left, rows = decode(beside(edge - 0.05), detector=decoder(overlap=overlap))
     assert left.boxes.tolist() == kept.boxes[:1].tolist()
-    assert rows.tolist() == [[point(8, 3, 4), 0]]
+    assert rows[:, :2].tolist() == [[point(8, 3, 4), 0]]
 
 
-def test_two_classes_in_one_place_stay():
+def test_two_classes_in_one_place_share_a_probability_of_one():
     one, other = point(8, 3, 4), point(8, 3, 5)
-    raw = dense((one, 0, 3.0, (2, 1, 2, 1)), (other, 2, 2.0, (3, 1, 1, 1)))
-    found, _ = decode(raw)
+    raw = dense((one, 0, 1.0, (2, 1, 2, 1)), (other, 2, 0.9, (3, 1, 1, 1)))
+    assert decode(raw)[0].label_names == ("person",)
+    found, rows = decode(raw, floor=0.01)
     assert found.label_names == ("person", "kite")
     assert found.boxes[0].tolist() == found.boxes[1].tolist()
+    assert found.scores.sum() == pytest.approx(1) and found.scores[0] > 0.5
+    assert rows[:, :2].tolist() == [[one, 0], [other, 2]]
+    seldom = dense((one, 0, 1.0, (2, 1, 2, 1)), (other, 2, -3.0, (3, 1, 1, 1)))
+    assert decode(seldom, floor=0.01)[0].scores.sum() < 0.95  # there is room for both
+
+
+def test_a_second_name_gives_way_to_what_was_behind_it():
+    one, other, third = point(8, 3, 4), point(8, 3, 5), point(8, 6, 9)
+    rival = (other, 2, 0.9, (3, 1, 1, 1))
+    raw = dense((one, 0, 1.0, (2, 1, 2, 1)), rival, (third, 1, 0.5, (1, 1, 1, 1)))
+    found, rows = decode(raw, floor=0.01)
+    assert found.label_names == ("person", "dog", "kite")  # best first once more
+    assert rows[:, :2].tolist() == [[one, 0], [third, 1], [other, 2]]
+
+
+def test_names_are_rivals_from_an_overlap_on():
+    boxes = torch.tensor([[0.0, 0, 100, 10], [0, 0, 79, 10], [0, 0, 81, 10]])
+    scores, labels = torch.tensor([0.9, 0.8, 0.7]), torch.tensor([0, 1, 2])
+    # The third overlaps both by more than SAME, the second the first by less.
+    told = shipped.one_name(boxes, scores, labels)
+    assert told.tolist() == pytest.approx([0.9, 0.8, 0.1])
+    assert shipped.one_name(boxes, scores, torch.tensor([0, 1, 0])).tolist() == pytest.approx(
+        [0.9, 0.8, 0.2]
+    )
+    none = torch.zeros(0)
+    assert len(shipped.one_name(torch.zeros(0, 4), none, none)) == 0
 
 
 def test_the_floor_keeps_what_equals_it():
@@ -151,22 +174,23 @@ def test_the_floor_keeps_what_equals_it():
 
 def test_nothing_sure_is_an_empty_answer():
     found, rows = decode(dense())
-    assert len(found) == 0 and rows.shape == (0, 2) and found.names == NAMES
+    assert len(found) == 0 and rows.shape == (0, 6) and found.names == NAMES
 
 
 def test_hidden_classes_are_not_reported():
     raw = dense((5, 0, 3.0, (1, 1, 1, 1)), (40, 1, 2.0, (1, 1, 1, 1)))
     assert decode(raw)[0].label_names == ("person", "dog")
     assert decode(raw, detector=decoder(shown=(1, 2)))[0].label_names == ("dog",)
-    assert len(decode(raw, floor=0.0, detector=decoder(shown=()))[0].above(1e-6)) == 0
+    every = decode(raw, floor=0.0, detector=decoder(shown=(1, 2)))[0]
+    assert set(every.label_names) == {"dog", "kite"}  # even where everything is let through
+    assert len(decode(raw, floor=0.0, detector=decoder(shown=()))[0]) == 0
 
 
 def test_the_best_of_very_many_are_kept(monkeypatch):
     monkeypatch.setattr(shipped, "MOST", 7)
-    monkeypatch.setattr(shipped, "CANDIDATES", 9)
     far = [(at, at % 3, 3 - at / 50, (0.1, 0.1, 0.1, 0.1)) for at in range(0, 96, 4)]
     found, rows = decode(dense(*far), floor=0.01)
-    assert [int(at) for at, _ in rows] == [0, 4, 8, 12, 16, 20, 24]
+    assert rows[:, 0].int().tolist() == [0, 4, 8, 12, 16, 20, 24]
     assert len(found) == 7
 
 
@@ -176,7 +200,7 @@ def test_the_best_of_very_many_are_kept(monkeypatch):
 class Finder(shipped.Offline):
     """Answers with the bounds of what is white in the input: one dog."""
 
-    def answer(self, streams, x: Tensor) -> Dense:
+    def answer(self, streams, x: Tensor) -> Named:
         height, width = x.shape[2:]
         places, strides = offline.points(height, width)
         bright = x[0].amin(0) > 0.5 * x.max()
@@ -184,20 +208,20 @@ class Finder(shipped.Offline):
         bounds = (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
         inside = (places[:, 0] > bounds[0]) & (places[:, 0] < bounds[2])
         inside &= (places[:, 1] > bounds[1]) & (places[:, 1] < bounds[3])
-        at = int(inside.nonzero()[0])
+        at, other = (int(inside.nonzero()[place]) for place in (0, -1))
         (px, py), stride = places[at], strides[at]
         reach = torch.stack((px - bounds[0], py - bounds[1], bounds[2] - px, bounds[3] - py))
         logits = torch.full((1, len(places), len(NAMES)), -SURE)
         logits[0, at, 1] = SURE
-        logits[0, at, 0] = 0.0  # and, in the same place, a person of 0.62
+        logits[0, other, 0] = 0.0  # and, smaller, a person of 0.62
         distances = torch.zeros(1, len(places), 4)
-        distances[0, at] = reach / stride
-        return Dense(logits, distances, torch.full((1, len(places)), SURE))
+        distances[0, at], distances[0, other] = reach / stride, 0.1
+        return named(Dense(logits, distances, torch.full((1, len(places)), SURE)), height, width)
 
 
 def finder(net: ResNet50) -> Finder:
     info = SimpleNamespace(name="finder", full=False)
-    return Finder(info, net, None, NAMES, (0, 1, 2), (1.0, 0.0))
+    return Finder(info, net, None, None, NAMES, (0, 1, 2), (1.0, 0.0))
 
 
 def painted(size: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image:
@@ -297,6 +321,9 @@ def test_net_detect_filters_by_score_and_class(tiny_v1, passes):
         tiny_v1.detect(photo, classes=["cat"])
     with pytest.raises(ImageError):
         tiny_v1.detect(b"no photo")
+    for score in (-0.1, 1.01, float("nan")):
+        with pytest.raises(ValueError, match="number from 0 to 1"):
+            tiny_v1.detect(photo, score=score)
 
 
 def test_threshold_and_classes_need_no_further_pass(tiny_v1, passes, tmp_path):
@@ -343,6 +370,15 @@ def test_it_works_on_its_own_trunk_only():
         other.detect(Image.new("RGB", (64, 64)), "offline")
 
 
+def test_another_network_of_the_same_weights_gets_its_own_trunk(net):
+    first = detectors.load("offline", net)
+    other = ResNet50(net.spec)
+    other.load_state_dict(net.state_dict())
+    assert detectors.load("offline", other).trunk.conv1 is other.conv1
+    assert first.trunk.conv1 is net.conv1
+    assert detectors.load("offline", net).trunk.conv1 is net.conv1
+
+
 def test_it_shares_the_trunk_and_brings_its_own_stage_4(net):
     detector = detectors.load("offline", net)
     assert detectors.load("offline", net) is detector  # read once
@@ -359,12 +395,12 @@ def test_it_answers_alike_twice_in_valid_detections(net, photo):
     assert one.found.boxes.tolist() == other.found.boxes.tolist()
     assert len(one.rows) == len(one.found) <= shipped.MOST
     assert set(one.found.label_names) <= set(shipped.record()["shown"])
-    again = one.detector.module(one.streams["2"], one.streams["3"])  # as in training
-    assert (again.logits - one.detector.answer(one.streams, one.input).logits).abs().max() < 1e-4
+    again = one.detector.answer(one.streams, one.input)
     assert len(one.rows)
     for row in one.rows[:3]:
         logit = one.detector.target(one.streams, one.input, row)
-        assert logit.item() == pytest.approx(again.logits[0, row[0], row[1]].item(), abs=1e-4)
+        place = (again.at == row[0]).nonzero()[0, 0]
+        assert logit.item() == pytest.approx(again.logits[place, int(row[1])].item(), abs=1e-4)
 
 
 def saved(net: ResNet50, path) -> str:
@@ -379,7 +415,7 @@ def test_a_file_is_read_back_and_a_damaged_one_refused(tiny_v1, tmp_path):
     digest = saved(tiny_v1, file)
     module = shipped.read(tiny_v1, len(NAMES), digest, file)
     assert not module.training and not any(p.requires_grad for p in module.parameters())
-    with pytest.raises(DetectorError):
+    with pytest.raises(DetectorError, match=r"shape .*, the offline detector needs"):
         shipped.read(tiny_v1, len(NAMES) + 1, digest, file)  # another number of classes
     with pytest.raises(DetectorError, match="damaged"):
         shipped.read(tiny_v1, len(NAMES), "0" * 64, file)
@@ -396,4 +432,6 @@ def test_assembled_with_all_or_some_names(tiny_v1):
     assert some.shown == (2, 0) and some.names == NAMES and some.calibration == (1.0, 0.0)
     every = shipped.assemble(tiny_v1, module, NAMES, NAMES)
     assert every.calibration == tuple(shipped.record()["calibration"])
+    assert every.overlap == shipped.record()["overlap"]
+    assert shipped.assemble(tiny_v1, module, NAMES, NAMES, overlap=0.5).overlap == 0.5
     assert dataclasses.is_dataclass(every) and every.trunk.layer4 is module.layer4

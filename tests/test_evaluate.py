@@ -15,9 +15,10 @@ from resnet import ResNet50, detectors
 from resnet.__main__ import main
 from resnet.detections import Detections
 from resnet.detectors import DetectorError
-from resnet.images import ImageError
+from resnet.detectors.run import run
+from resnet.images import ImageError, read_photo
 from resnet.train import evaluate
-from resnet.train.evaluate import COLUMNS, is_val2017, match, measure
+from resnet.train.evaluate import COLUMNS, is_val2017, judge, match, measure
 from resnet.train.scenes import Scene
 
 NAMES = ("person", "motorbike", "kite")
@@ -66,8 +67,6 @@ class World:
 
     def add(self, truth, said) -> None:
         """One photo more: truth [(box, name)], said [(box, score, name)]."""
-        from resnet.images import read_photo
-
         path = self.folder / f"{len(self.scenes):03}.png"
         path.parent.mkdir(exist_ok=True)
         Image.new("RGB", SIZE, (len(self.scenes), 0, 0)).save(path)
@@ -190,6 +189,32 @@ def test_boxes_are_given_away_best_first_each_to_what_it_fits():
     assert right.tolist() == [True, True] and not duplicate.any()
     right, duplicate = match(found, np.array([1, 1, 0, 1]), objects, kinds)
     assert right.tolist() == [False, False, True, False] and not duplicate.any()
+
+
+def test_every_box_and_object_is_told_with_its_class(world):
+    """IoU .66: right at .50, wrong from .70 on."""
+    near = shift(BIG, 24.5)
+    world.add([(BIG, "kite"), (OTHER, "person")], [(near, 0.9, "kite"), (BIG, 0.8, "person")])
+    found = world.measure()
+    assert [NAMES[label] for label in found.labels] == ["kite", "person"]
+    assert found.right.tolist() == [True, False] and not found.duplicate.any()
+    assert found.kinds.tolist() == [2, 0]
+    assert found.per_class50["kite"] == pytest.approx(100)
+    assert found.per_class["kite"] == pytest.approx(40)
+    assert found.per_class50["person"] == 0 and math.isnan(found.per_class50["motorbike"])
+
+
+def test_judging_answers_is_measuring_them(world):
+    world.add([(BIG, "person")], [(BIG, 0.9, "person")])
+    world.add([(BIG, "kite")], [(OTHER, 0.8, "kite")])
+    answers = [run(world.fake, read_photo(scene.path), 0.01).found for scene in world.scenes]
+    judged = judge("fake", answers, world.scenes, NAMES)
+    measured = world.measure()
+    assert judged.table == pytest.approx(measured.table, nan_ok=True)
+    assert judged.right.tolist() == measured.right.tolist() == [True, False]
+    assert judged.detector == "fake"
+    with pytest.raises(ValueError):  # one answer a scene
+        judge("fake", answers[:1], world.scenes, NAMES)
 
 
 # --- names

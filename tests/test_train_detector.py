@@ -19,6 +19,16 @@ from resnet.train import detector, scenes
 from resnet.train.assign import TOP, assign, loss
 from resnet.train.scenes import Scene, SceneError, make_batch, plan, read_scenes
 
+TRANSPOSED = {  # EXIF orientation -> how an upright picture is stored with it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
 # --- annotations
 
 
@@ -76,6 +86,33 @@ def test_annotations_that_cannot_be_used_are_named(folder, notes, says):
         read_scenes(folder, folder / "notes.json")
 
 
+@pytest.fixture
+def lying(tmp_path) -> Path:
+    """A photo of 64 x 48 pixels that the camera recorded as lying on its side."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (64, 48)).save(tmp_path / "b.png", exif=exif)
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("coco", [True, False])
+def test_the_size_annotated_is_the_upright_one(lying, coco):
+    def write(width: int, height: int) -> None:
+        size = {"width": width, "height": height}
+        images = [COCO["images"][0] | size, COCO["images"][1]]
+        compact = COMPACT["images"] | {"b.png": COMPACT["images"]["b.png"] | size}
+        notes = COCO | {"images": images} if coco else COMPACT | {"images": compact}
+        (lying / "notes.json").write_text(json.dumps(notes))
+
+    write(48, 64)
+    _, (first, second) = read_scenes(lying, lying / "notes.json")
+    assert (first.size, second.size) == (None, (48, 64))
+    write(64, 48)  # the boxes were drawn on the picture before it was turned
+    with pytest.raises(SceneError, match=r"b.png is 48 x 64 pixels when upright.*on 64 x 48"):
+        read_scenes(lying, lying / "notes.json")
+
+
 # --- augmentation
 
 
@@ -109,6 +146,21 @@ def test_an_augmented_box_still_bounds_its_content(tmp_path, size):
         sides.add(round(float(boxes[0, 2] - boxes[0, 0])))
         starts.add(boxes[0, 0].item() < canvas[0] / 3)
     assert kept >= 50 and len(sides) > 5 and starts == {True, False}  # it does vary
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_photo_is_turned_upright_before_its_boxes_count(tmp_path, orientation):
+    """The same photo, stored in another way, gives the same picture and boxes."""
+    scene = painted(tmp_path / "a.png", (90, 60), (10, 12, 40, 50))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(scene.path) as image:
+        image.transpose(TRANSPOSED[orientation]).save(tmp_path / "b.png", exif=exif)
+    stored = replace(scene, path=tmp_path / "b.png")
+    image, boxes, _ = scenes._augment(scene, (96, 64), random.Random(1))
+    turned, same, _ = scenes._augment(stored, (96, 64), random.Random(1))
+    assert np.array_equal(np.asarray(image), np.asarray(turned)) and torch.equal(boxes, same)
+    assert [len(batch) for batch in plan([scene, stored], 2, random.Random(1))] == [2]  # both wide
 
 
 def test_what_is_cropped_away_loses_its_box(tmp_path):

@@ -15,6 +15,7 @@ from why_detectors import NAMES, seen_by, small_offline, weighted
 
 from resnet.detectors import library, shipped
 from resnet.detectors.run import run
+from resnet.detectors.second import clues
 from resnet.detectors.sighting import Sighting
 from resnet.images import read_photo
 from resnet.residual import evidence
@@ -125,13 +126,22 @@ def test_a_map_says_how_much_lies_in_the_box(linear):
     assert one.inside > 0.9
 
 
-def exact_logit(sighting: Sighting, streams: dict, row) -> float:
-    """The offline head in float64."""
-    module = copy.deepcopy(sighting.detector.module).double()
-    levels = {s: streams[s].double() for s in "234"}
+def exact(sighting: Sighting, streams: dict, row: torch.Tensor) -> torch.Tensor:
+    """The offline detector's logit in float64, both looks, as a graph over the streams."""
+    detector = sighting.detector
+    module, tail = copy.deepcopy(detector.module).double(), copy.deepcopy(detector.tail)
+    for block in tail.blocks:
+        block.double()
+    out = module.head(list(module.pyramid({s: streams[s] for s in "234"}).values()))
+    at, label = int(row[0]), int(row[1])
+    named = module.namer(tail(streams["3"], [row[None, 2:].double()]))
+    fit = out["bbox_ctrness"][0, at].reshape(1)
+    return (clues(out["cls_logits"][0, at][None], fit, named) @ module.namer.mix)[0, label]
+
+
+def exact_logit(sighting: Sighting, streams: dict, row: torch.Tensor) -> float:
     with torch.no_grad():
-        out = module.head(list(module.pyramid(levels).values()))
-    return float(out["cls_logits"][0, int(row[0]), int(row[1])])
+        return float(exact(sighting, {s: t.double() for s, t in streams.items()}, row))
 
 
 def test_the_gradient_is_finite_differences(small):
@@ -142,7 +152,8 @@ def test_the_gradient_is_finite_differences(small):
     steepest = max(float(g.norm()) for g in found.gradient.values())
     for stage, gradient in found.gradient.items():
         noise = torch.randn(gradient.shape, generator=rng)
-        for way in (gradient / gradient.norm(), noise / noise.norm()):
+        steep = gradient / gradient.norm().clamp_min(1e-12)  # none where the head does not look
+        for way in (steep, noise / noise.norm()):
             ends = []
             for sign in (1, -1):
                 moved = small.streams[stage].double() + sign * 1e-5 * way.double()
@@ -193,11 +204,7 @@ def by_hand(sighting: Sighting, i: int, gains: dict | None = None) -> tuple:
         rows.append((s, f, x))
         streams[name[0]] = x
     if hasattr(detector, "module"):
-        module = copy.deepcopy(detector.module).double()
-        point, label = sighting.rows[i].tolist()
-        levels = [streams[s] for s in "234"]
-        out = module.head(list(module.pyramid(dict(zip("234", levels, strict=True))).values()))
-        return out["cls_logits"][0, point, label], rows
+        return exact(sighting, streams, sighting.rows[i].clone()), rows
     return detector.target(streams, sighting.input, sighting.rows[i]), rows
 
 
@@ -282,9 +289,9 @@ def test_the_shipped_detector_keeps_the_invariants(net):
         assert row.map.sum() == pytest.approx(row.total, abs=1e-3 * size)
     assert seen.logit == pytest.approx(found.logit)
     raw = detector.answer(sighting.streams, sighting.input)
-    assert seen.logit == pytest.approx(
-        float(raw.logits[0][tuple(sighting.rows[0].tolist())]), abs=1e-3
-    )
+    at, label = sighting.rows[0][:2].long().tolist()
+    place = int((raw.at == at).nonzero()[0, 0])
+    assert seen.logit == pytest.approx(float(raw.logits[place, label]), abs=1e-3)
     assert seen.error < 1e-3 * sum(np.abs(cells).sum() for cells in seen.stages.values())
     # The last block's output is the stream that the head reads: both pictures meet there.
     assert found.whole["4.2"].total == pytest.approx(seen.totals["4"], abs=1e-3)

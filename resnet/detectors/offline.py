@@ -13,14 +13,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection.fcos import FCOSHead
-from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops import FeaturePyramidNetwork, nms
 
+from resnet.detectors.second import Namer
 from resnet.network import Block, ResNet50
 
 STRIDES = (8, 16, 32)  # input pixels a cell of stages 2, 3, 4
 CHANNELS = 128
 CONVS = 2  # in each tower of the head
-FIT_SHARE = 0.3  # of the predicted fit in the score; see `scores`
+PROPOSALS = 60  # boxes that get a second look
+CANDIDATES = 2000  # looked at for proposals
+OVERLAP = 0.65  # two proposals with a higher IoU are one
 
 
 class Dense(NamedTuple):
@@ -56,9 +59,10 @@ class OfflineDetector(nn.Module):
             )
             block.load_state_dict(original.state_dict())
             self.layer4.append(block)
-        stage4 = self.layer4[0].conv3.out_channels
+            stage4 = block.conv3.out_channels
         self.pyramid = FeaturePyramidNetwork([stage4 // 4, stage4 // 2, stage4], CHANNELS)
         self.head = FCOSHead(CHANNELS, 1, classes, CONVS)
+        self.namer = Namer(stage4, classes)  # trained afterwards: resnet.train.namer
         nn.init.constant_(self.head.regression_head.bbox_reg.bias, 4.0)  # begin with boxes 8 wide
         self.eval()
 
@@ -100,7 +104,22 @@ def boxes_at(places: Tensor, strides: Tensor, distances: Tensor) -> Tensor:
     return torch.cat((places - reach[..., :2], places + reach[..., 2:]), -1)
 
 
-def scores(dense: Dense) -> Tensor:
-    """[N, points, classes] in 0..1: class probability^(1-a) x predicted IoU^a, a = FIT_SHARE."""
-    fit = dense.fit.sigmoid().unsqueeze(-1)
-    return dense.logits.sigmoid() ** (1 - FIT_SHARE) * fit**FIT_SHARE
+def proposals(
+    dense: Dense, height: int, width: int, most: int = PROPOSALS
+) -> tuple[Tensor, Tensor]:
+    """The boxes of one photo that deserve a second look, whatever their class, best first.
+
+    Args:
+        dense: of one photo; its first row counts.
+        height, width: of the input, pixels.
+
+    Returns:
+        [n] points, [n, 4] boxes in input pixels, n <= `most`.
+    """
+    places, strides = (t.to(dense.logits.device) for t in points(height, width))
+    best = dense.logits[0].float().amax(1).sigmoid() ** 0.6 * dense.fit[0].float().sigmoid() ** 0.4
+    value, at = best.topk(min(CANDIDATES, len(best)))
+    boxes = boxes_at(places, strides, dense.distances[0].float())[at]
+    boxes = boxes.clamp_min(0).minimum(boxes.new_tensor([width, height] * 2))
+    keep = nms(boxes.float(), value.float(), OVERLAP)[:most]
+    return at[keep], boxes[keep]

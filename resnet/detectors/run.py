@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,12 +25,26 @@ def stages(trunk: ResNet50, x: Tensor) -> Streams:
     return kept
 
 
-def run(detector: Detector, photo: Photo, floor: float) -> Sighting:
-    """One pass over one photo.
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A pass before decoding.
 
-    Args:
-        floor: what scores less is not kept, 0..1.
+    Attributes:
+        input, streams: as in a `Sighting`.
+        raw: what the head said, as `detector.decode` takes it.
+        seconds: preparing the photo, trunk and head.
+        trunk_seconds: of these, preparing and trunk.
     """
+
+    input: Tensor
+    streams: Streams
+    raw: Any
+    seconds: float
+    trunk_seconds: float
+
+
+def answer(detector: Detector, photo: Photo) -> Answer:
+    """Trunk and head over one photo."""
     started = time.perf_counter()
     device = detector.trunk.device
     with torch.inference_mode(), devices.autocast(device, detector.trunk.precision):
@@ -39,8 +54,19 @@ def run(detector: Detector, photo: Photo, floor: float) -> Sighting:
             torch.cuda.synchronize(device)
         trunk = time.perf_counter() - started
         raw = detector.answer(streams, x)
+    return Answer(x, streams, raw, time.perf_counter() - started, trunk)
+
+
+def run(detector: Detector, photo: Photo, floor: float) -> Sighting:
+    """One pass over one photo.
+
+    Args:
+        floor: what scores less is not kept, 0..1.
+    """
+    made = answer(detector, photo)
+    started = time.perf_counter()
     with torch.inference_mode():
-        found, rows = detector.decode(raw, x, photo.size, floor)
-    seconds = time.perf_counter() - started
-    found = replace(found, seconds=seconds, trunk_seconds=trunk)
-    return Sighting(detector, photo, x, streams, found, rows)
+        found, rows = detector.decode(made.raw, made.input, photo.size, floor)
+    seconds = made.seconds + time.perf_counter() - started
+    found = replace(found, seconds=seconds, trunk_seconds=made.trunk_seconds)
+    return Sighting(detector, photo, made.input, made.streams, found, rows)

@@ -6,18 +6,19 @@ import copy
 import json
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.ops import batched_nms
+from torchvision.ops import batched_nms, box_iou
 
 from resnet import weights
 from resnet.detections import Detections
 from resnet.detectors import offline
 from resnet.detectors.catalogue import DetectorError, DetectorInfo
 from resnet.detectors.offline import Dense, OfflineDetector
+from resnet.detectors.second import Tail, clues
 from resnet.detectors.sighting import Streams
 from resnet.images import Photo
 from resnet.network import ResNet50
@@ -26,14 +27,14 @@ from resnet.view import to_tensor
 FILE = weights.ASSETS / "weights" / "detector-offline.safetensors"
 RECORD = weights.ASSETS / "weights" / "detector-offline.json"
 SIDE, LONGEST = 384, 640  # pixels of the input: shorter side, and the most for the longer one
-OVERLAP = 0.6  # two boxes of one class with a higher IoU are one thing
+SAME = 0.8  # two boxes of different classes with a higher IoU are one thing with two names
 MOST = 100  # detections a photo
-CANDIDATES = 2000  # looked at for duplicates
+EDGE = 1e-6  # scores of 0 and 1 count as this far from them, lest their logits be infinite
 
 
 @cache
 def record() -> dict[str, Any]:
-    """What was measured and chosen when the detector was trained; see `resnet.train.detector`."""
+    """What was measured and chosen for the file; made by `resnet.train.detector_bundle`."""
     return json.loads(RECORD.read_text("utf-8"))
 
 
@@ -55,6 +56,14 @@ def info() -> DetectorInfo:
     )
 
 
+class Named(NamedTuple):
+    """What both looks make of one photo."""
+
+    at: Tensor  # int64 [n], the dense head's points
+    boxes: Tensor  # float32 [n, 4], x0, y0, x1, y1 in input pixels
+    logits: Tensor  # float32 [n, classes]
+
+
 @dataclass(frozen=True, eq=False)
 class Offline:
     """The offline detector on a network's trunk; see `sighting.Detector`."""
@@ -62,60 +71,70 @@ class Offline:
     info: DetectorInfo
     trunk: ResNet50  # the classifier's stem to stage 3 and the detector's own stage 4
     module: OfflineDetector
+    tail: Tail  # the classifier's stage 4, for the second look
     names: tuple[str, ...]  # all that it was trained on
     shown: tuple[int, ...]  # those good enough to show
     calibration: tuple[float, float]  # slope, offset; see `calibrate`
+    overlap: float = 0.6  # two boxes of one class with a higher IoU are one thing
 
     def prepare(self, photo: Photo) -> Tensor:
         """[1, 3, H, W]: the whole photo, shorter side about SIDE, sides multiples of 32."""
         return prepare(photo, self.trunk)
 
-    def answer(self, streams: Streams, x: Tensor) -> Dense:
-        """Dense answers of the head."""
-        return self.module.answer(streams)
+    def answer(self, streams: Streams, x: Tensor) -> Named:
+        """Both looks: where the dense head sees things, and what the classifier's stage 4 says."""
+        dense = self.module.answer(streams)
+        height, width = x.shape[2:]
+        at, boxes = offline.proposals(dense, height, width)
+        return Named(at, boxes, self._mixed(dense, at, streams["3"], boxes))
+
+    def _mixed(self, dense: Dense, at: Tensor, stage3: Tensor, boxes: Tensor) -> Tensor:
+        """Logits [boxes, classes] of both looks together, float32."""
+        features = self.tail(stage3, [boxes])
+        with torch.autocast(features.device.type, enabled=False):
+            named = self.module.namer(features.float())
+            found = clues(dense.logits[0, at].float(), dense.fit[0, at].float(), named)
+            return found @ self.module.namer.mix
 
     def target(self, streams: Streams, x: Tensor, row: Tensor) -> Tensor:
-        """The class logit at a detection's point; row is (point, label)."""
-        point, label = row.tolist()
-        return self.module.answer(streams).logits[0, point, label]
+        """The class logit of a detection; row is (point, label, box in input pixels)."""
+        dense = self.module.answer(streams)
+        at = row[:1].long()
+        return self._mixed(dense, at, streams["3"], row[None, 2:])[0, int(row[1])]
 
     def decode(
-        self, raw: Dense, x: Tensor, size: tuple[int, int], floor: float
+        self, raw: Named, x: Tensor, size: tuple[int, int], floor: float
     ) -> tuple[Detections, Tensor]:
-        """Dense answers of one photo -> detections, and (point, label) of each, int64 [n, 2]."""
+        """One photo's answers -> detections, and (point, label, box) of each, float32 [n, 6]."""
         height, width = x.shape[2:]
-        places, strides = (t.to(x.device) for t in offline.points(height, width))
-        score = calibrate(offline.scores(raw)[0], self.calibration)
-        hidden = torch.ones(score.shape[1], dtype=torch.bool, device=x.device)
-        hidden[list(self.shown)] = False
-        score = score.masked_fill(hidden, 0)
-        at, label = (score >= floor).nonzero(as_tuple=True)
-        value = score[at, label]
-        if len(value) > CANDIDATES:  # a floor of nearly 0 must not make the next step slow
-            value, best = value.topk(CANDIDATES)
-            at, label = at[best], label[best]
-        boxes = offline.boxes_at(places, strides, raw.distances[0])[at]
-        boxes = boxes.clamp_min(0).minimum(boxes.new_tensor([width, height] * 2))
-        keep = batched_nms(boxes, value, label, OVERLAP)[:MOST]
+        shown = torch.tensor(self.shown, dtype=torch.long, device=raw.logits.device)
+        score = calibrate(raw.logits[:, shown].sigmoid(), self.calibration)
+        row, column = (score >= floor).nonzero(as_tuple=True)
+        value, label, boxes = score[row, column], shown[column], raw.boxes[row]
+        keep = batched_nms(boxes, value, label, self.overlap)
+        value = one_name(boxes[keep], value[keep], label[keep])
+        value, order = value.sort(descending=True, stable=True)
+        keep = keep[order][value >= floor][:MOST]
         scale = boxes.new_tensor([size[0] / width, size[1] / height] * 2)
         pixels = (boxes[keep] * scale).minimum(boxes.new_tensor([*size, *size]))
         found = Detections(
             pixels.cpu().numpy(),
-            value[keep].cpu().numpy(),
+            value[: len(keep)].cpu().numpy(),
             label[keep].cpu().numpy(),
             self.names,
             size,
             self.info.name,
         )
-        return found, torch.stack((at[keep], label[keep]), 1)
+        rows = (raw.at[row[keep], None].float(), label[keep, None].float(), boxes[keep])
+        return found, torch.cat(rows, 1)
 
 
 def prepare(photo: Photo, net: ResNet50) -> Tensor:
     """[1, 3, H, W]: the whole photo, shorter side about SIDE, both sides multiples of 32."""
     width, height = photo.size
     scale = min(SIDE / min(width, height), LONGEST / max(width, height))
-    wanted = tuple(max(32, round(side * scale / 32) * 32) for side in (width, height))
-    image = photo.image.resize(wanted, Image.Resampling.BILINEAR)
+    wide, high = (max(32, round(side * scale / 32) * 32) for side in (width, height))
+    image = photo.image.resize((wide, high), Image.Resampling.BILINEAR)
     x = to_tensor(image, net.spec)
     return x.to(net.device, memory_format=torch.channels_last)
 
@@ -123,7 +142,21 @@ def prepare(photo: Photo, net: ResNet50) -> Tensor:
 def calibrate(score: Tensor, calibration: tuple[float, float]) -> Tensor:
     """Score -> share of such boxes that are right: sigmoid(slope * logit(score) + offset)."""
     slope, offset = calibration
-    return torch.sigmoid(slope * torch.logit(score.clamp(1e-6, 1 - 1e-6)) + offset)
+    return torch.sigmoid(slope * torch.logit(score, EDGE) + offset)
+
+
+def one_name(boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
+    """Scores [n] in which the names of one thing share a probability of 1.
+
+    A thing is not a cat and a dog.  Where two boxes of different classes have an IoU above SAME,
+    the less sure one gets at most 1 - the other's score: never are both surer than one half.
+
+    Args:
+        boxes, scores, labels: [n, 4], [n] in 0..1 and [n], best first, without duplicates.
+    """
+    rivals = (box_iou(boxes, boxes) > SAME) & (labels[:, None] != labels)
+    surer = (scores[:, None] * rivals.triu(1)).amax(0) if len(scores) else scores
+    return scores.minimum(1 - surer)
 
 
 def load(net: ResNet50) -> Offline:
@@ -138,16 +171,15 @@ def load(net: ResNet50) -> Offline:
             f"The offline detector works on he2015 only, and {net.spec.name} is running. "
             "Choose another detector, or start with --weights he2015."
         )
-    found = _loaded.get(id(net))
-    if found is None:
+    found = _loaded.get("offline")
+    if found is None or found.trunk.conv1 is not net.conv1:
         module = read(net, len(known["names"]), known["sha256"])
         found = assemble(net, module, tuple(known["names"]), tuple(known["shown"]))
-        _loaded.clear()
-        _loaded[id(net)] = found
+        _loaded["offline"] = found
     return found
 
 
-_loaded: dict[int, Offline] = {}  # for the one network that the process serves
+_loaded: dict[str, Offline] = {}  # for the one network that the process serves
 
 
 def assemble(
@@ -156,15 +188,18 @@ def assemble(
     names: tuple[str, ...],
     shown: tuple[str, ...],
     calibration: tuple[float, float] | None = None,
+    overlap: float | None = None,
 ) -> Offline:
-    """Trunk and head as one detector; the calibration is the record's unless given."""
+    """Trunk and head as one detector; calibration and overlap are the record's unless given."""
     trunk = copy.copy(net)  # shares all parameters …
     trunk._modules = {**net._modules, "layer4": module.layer4}  # … but those of stage 4
     places = tuple(names.index(name) for name in shown)
     if calibration is None:
         slope, offset = record()["calibration"]
         calibration = (slope, offset)
-    return Offline(info(), trunk, module, names, places, calibration)
+    if overlap is None:
+        overlap = record()["overlap"]
+    return Offline(info(), trunk, module, Tail(net), names, places, calibration, overlap)
 
 
 def read(net: ResNet50, classes: int, expected: str, file: Any = FILE) -> OfflineDetector:
@@ -176,8 +211,8 @@ def read(net: ResNet50, classes: int, expected: str, file: Any = FILE) -> Offlin
     module = OfflineDetector(net, classes).requires_grad_(False).eval()
     try:
         state = weights.read_bundle(file, expected)
-        weights.check(state, module.state_dict(), f"the detector {file.name}")
+        weights.check(state, module.state_dict(), file.name, "the offline detector")
     except weights.WeightsError as error:
         raise DetectorError(str(error)) from error
     module.load_state_dict(state)
-    return module.to(net.device, memory_format=torch.channels_last)
+    return module.to(net.device).to(memory_format=torch.channels_last)

@@ -46,8 +46,15 @@ class Sighting:
 class Detector(Protocol):
     """A network with its record, ready to run; parameters are frozen."""
 
-    info: DetectorInfo
-    trunk: ResNet50  # stage 4 is the detector's own where it has one; `fc` is not used
+    @property
+    def info(self) -> DetectorInfo:
+        """What the catalogue says of it."""
+        ...
+
+    @property
+    def trunk(self) -> ResNet50:
+        """Stage 4 is the detector's own where it has one; `fc` is not used."""
+        ...
 
     def prepare(self, photo: Photo) -> Tensor:
         """The trunk's input, float32 [1, 3, H, W], for the whole photo."""

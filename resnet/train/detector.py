@@ -29,6 +29,7 @@ from resnet.train.scenes import Scene, make_batch, plan, read_scenes
 
 HELD_OUT = 20  # every 20th photo is never trained on: the scores are calibrated there
 WEIGHTS = {"class": 1.0, "box": 2.0, "fit": 0.5}
+ASKED = ("epochs", "batch", "rounds", "speed", "seed", "precision")  # kept for the record
 DECAY = 0.998  # of the moving average of the weights (EMA)
 
 
@@ -61,7 +62,7 @@ def steps(
         random.Random(f"{options.seed} {epoch} order").shuffle(files)
         for file in files:
             kept = torch.load(file, weights_only=True)
-            yield Step(**kept | {"size": tuple(kept["size"])})
+            yield Step(**kept)
         return
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +71,8 @@ def steps(
         x = batch.pixels.to(net.device, memory_format=torch.channels_last)
         with torch.no_grad(), devices.autocast(net.device, options.precision):
             stage2, stage3 = (stream.bfloat16() for stream in trunk(net, x))
-        step = Step(stage2, stage3, tuple(x.shape[2:]), batch.boxes, batch.labels)
+        size = (x.shape[2], x.shape[3])
+        step = Step(stage2, stage3, size, batch.boxes, batch.labels)
         if folder is not None:
             torch.save(vars(step), folder / f"{number:05}.pt")
         yield step
@@ -80,8 +82,9 @@ def steps(
 
 def trunk(net: ResNet50, x: Tensor) -> tuple[Tensor, Tensor]:
     """The frozen part: input [N, 3, H, W] -> streams after stages 2 and 3; nothing after that."""
-    x = net.layer2(net.layer1(net.stem(x)))
-    return x, net.layer3(x)
+    layer1, layer2, layer3 = (net.get_submodule(f"layer{stage}") for stage in (1, 2, 3))
+    stage2 = layer2(layer1(net.stem(x)))
+    return stage2, layer3(stage2)
 
 
 def rate(step: int, total: int) -> float:
@@ -118,7 +121,7 @@ def average(ema: OfflineDetector, detector: OfflineDetector, step: int) -> None:
 
 def train(net: ResNet50, scenes: list[Scene], classes: int, options: argparse.Namespace) -> None:
     """Train and leave `checkpoint.pt` (to go on) and `detector.safetensors` (EMA) in the folder."""
-    detector = OfflineDetector(net, classes).to(net.device, memory_format=torch.channels_last)
+    detector = OfflineDetector(net, classes).to(net.device).to(memory_format=torch.channels_last)
     ema = copy.deepcopy(detector).requires_grad_(False)
     optimizer = make_optimizer(detector, options.speed)
     saved, step, begin = options.out / "checkpoint.pt", 0, 0
@@ -145,7 +148,8 @@ def train(net: ResNet50, scenes: list[Scene], classes: int, options: argparse.Na
             labels = [t.to(net.device) for t in made.labels]
             losses = loss(dense, places, strides, boxes, labels)
             optimizer.zero_grad()
-            sum(WEIGHTS[name] * value for name, value in losses.items()).backward()
+            whole = torch.stack([WEIGHTS[name] * value for name, value in losses.items()]).sum()
+            whole.backward()
             torch.nn.utils.clip_grad_norm_(detector.parameters(), 10.0)
             optimizer.step()
             step += 1
@@ -193,6 +197,8 @@ def main() -> None:
     names, scenes = read_scenes(options.photos, options.annotations)
     scenes, held = split(scenes)
     (options.out / "names.json").write_text(json.dumps(names))
+    asked = {name: value for name, value in vars(options).items() if name in ASKED}
+    (options.out / "options.json").write_text(json.dumps(asked))
     print(f"{len(scenes)} photos to train on, {len(held)} held out, {len(names)} classes")
     train(net, scenes, len(names), options)
 

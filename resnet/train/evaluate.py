@@ -22,7 +22,7 @@ from resnet.detectors.catalogue import DetectorError
 from resnet.detectors.convert import canonical
 from resnet.detectors.run import run
 from resnet.detectors.sighting import Detector
-from resnet.images import ImageError, read_photo
+from resnet.images import ImageError, Photo, read_photo
 from resnet.train.scenes import Scene
 
 COLUMNS = {  # in pycocotools' order
@@ -40,6 +40,7 @@ COLUMNS = {  # in pycocotools' order
     "ARl": "large objects",
 }
 OVERLAP = 0.5  # IoU from which a box is right
+FLOOR = 0.001  # lowest score that is looked at: AP counts the unsure boxes as well
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,13 @@ class Evaluation:
         unknown: those that the detector does not have; they score nothing.
         photos, objects: how many.
         table: COCO's twelve figures in percent, by `COLUMNS`; NaN if there is no such object.
-        per_class: class -> AP in percent; NaN if no photo shows one.
+        per_class, per_class50: class -> AP, and AP50, in percent; NaN if no photo shows one.
         seconds: of a photo, from the decoded picture to the boxes, the median.
         trunk_seconds: of these, preparing and trunk.
         head_seconds: head, decoding, removing duplicates.
-        scores, right, duplicate: float and bool [n], every box of these classes.
+        scores, labels, right, duplicate: float, int (of `names`) and bool [n], every box of these
+            classes.
+        kinds: int [objects], the class of every object.
     """
 
     detector: str
@@ -87,12 +90,15 @@ class Evaluation:
     objects: int
     table: dict[str, float]
     per_class: dict[str, float]
+    per_class50: dict[str, float]
     seconds: float
     trunk_seconds: float
     head_seconds: float
     scores: np.ndarray
+    labels: np.ndarray
     right: np.ndarray
     duplicate: np.ndarray
+    kinds: np.ndarray
 
     def at(self, score: float) -> Operation:
         """Precision and recall at a threshold; boxes are given away greedily, best first.
@@ -116,13 +122,10 @@ def measure(
     detector: Detector,
     scenes: Sequence[Scene],
     names: Sequence[str],
-    floor: float = 0.01,
+    floor: float = FLOOR,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Evaluation:
     """Run a detector over photos and compare with what is on them.
-
-    Classes are matched by name, in COCO's spelling.  Boxes of classes that the data does not know
-    are left out: nobody looked for those there.
 
     Args:
         detector: ready to run.
@@ -136,15 +139,30 @@ def measure(
         DetectorError: pycocotools is not installed.
     """
     _tools()  # before the photos, which take long
+    found = (run(detector, _read(detector, scene), floor).found for scene in progress(scenes))
+    return judge(detector.info.name, found, scenes, names)
+
+
+def judge(
+    detector: str, answers: Iterable[Detections], scenes: Sequence[Scene], names: Sequence[str]
+) -> Evaluation:
+    """Compare what a detector found with what is there.
+
+    Classes are matched by name, in COCO's spelling.  Boxes of classes that the data does not know
+    are left out: nobody looked for those there.
+
+    Args:
+        detector: its name.
+        answers: one a scene, in their order; with its seconds.
+        scenes, names: as for `measure`.
+
+    Raises:
+        DetectorError: pycocotools is not installed.
+    """
     number = {canonical(name): i for i, name in enumerate(names)}
-    truth, boxes, matched, times = [], [], [], []
+    truth, boxes, matched, times, there = [], [], [], [], []
     known: set[str] = set()
-    for image_id, scene in enumerate(progress(scenes), start=1):
-        try:
-            photo = read_photo(scene.path, full=detector.info.full)
-        except ImageError as error:
-            raise ImageError(f"{scene.path.name}: {error}") from error
-        found = run(detector, photo, floor).found
+    for image_id, (scene, found) in enumerate(zip(scenes, answers, strict=True), start=1):
         times.append((found.seconds, found.trunk_seconds, found.seconds - found.trunk_seconds))
         known.update(canonical(name) for name in found.names)
         places = np.array([number.get(canonical(name), -1) for name in found.names], np.int64)
@@ -154,25 +172,36 @@ def measure(
         kinds = np.array(scene.labels, np.int64)
         truth += _entries(image_id, objects, kinds)
         boxes += _entries(image_id, found.boxes.astype(np.float64), labels, found.scores)
-        matched.append((found.scores, *match(found, labels, objects, kinds)))
-    table, per_class = _coco(len(matched), truth, boxes, names)
+        matched.append((found.scores, labels, *match(found, labels, objects, kinds)))
+        there.append(kinds)
+    table, per_class, per_class50 = _coco(len(matched), truth, boxes, names)
     seconds, trunk, head = np.median(times, axis=0).tolist()
-    scores, right, duplicate = (np.concatenate(column) for column in zip(*matched, strict=True))
+    scores, named, right, duplicate = (np.concatenate(row) for row in zip(*matched, strict=True))
     return Evaluation(
-        detector.info.name,
+        detector,
         tuple(names),
         tuple(name for name in names if canonical(name) not in known),
         len(matched),
         len(truth),
         table,
         per_class,
+        per_class50,
         seconds,
         trunk,
         head,
         scores,
+        named,
         right,
         duplicate,
+        np.concatenate(there),
     )
+
+
+def _read(detector: Detector, scene: Scene) -> Photo:
+    try:
+        return read_photo(scene.path, full=detector.info.full)
+    except ImageError as error:
+        raise ImageError(f"{scene.path.name}: {error}") from error
 
 
 def match(
@@ -246,8 +275,8 @@ def _tools() -> tuple[Any, Any]:
 
 def _coco(
     photos: int, truth: list[dict], found: list[dict], names: Sequence[str]
-) -> tuple[dict[str, float], dict[str, float]]:
-    """COCO's table and the AP of every class, in percent; NaN without any object."""
+) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    """COCO's table, and every class's AP and AP50, in percent; NaN without any object."""
     coco_class, evaluator_class = _tools()
 
     def indexed(annotations: list[dict]) -> Any:
@@ -267,11 +296,12 @@ def _coco(
         evaluator.summarize()
     table = {name: _percent(value) for name, value in zip(COLUMNS, evaluator.stats, strict=True)}
     precision = evaluator.eval["precision"][:, :, :, 0, -1]  # [IoU, recall, class], any size
-    per_class = {}
-    for i, name in enumerate(names):
-        values = precision[:, :, i]
-        per_class[name] = _percent(values[values >= 0].mean() if (values >= 0).any() else -1)
-    return table, per_class
+    # A class without objects is -1 throughout, and so is its mean.
+    per_class, per_class50 = (
+        {name: _percent(values[..., i].mean()) for i, name in enumerate(names)}
+        for values in (precision, precision[0])
+    )
+    return table, per_class, per_class50
 
 
 def _percent(share: float) -> float:

@@ -2,8 +2,12 @@
 
 Two layouts of the annotations are read: COCO's own (`images`, `annotations` with `bbox` as
 x, y, width, height, `categories`), and a compact one,
-`{"categories": [name], "images": {file: {"boxes": [[x0, y0, x1, y1]], "labels": [index]}}}`,
-boxes in pixels of the file.
+`{"categories": [name], "images": {file: {"boxes": [[x0, y0, x1, y1]], "labels": [index]}}}`.
+
+Boxes are in pixels of the upright photo, as people see it and the detector reads it: a photo that
+the camera recorded lying on its side (EXIF) is turned first.  Where the annotations say how large a
+photo is (`width`, `height`), this must be its upright size, so that boxes drawn on the unturned
+picture are refused instead of learned.  COCO's own photos carry no orientation.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from resnet.view import to_tensor
@@ -24,6 +28,9 @@ from resnet.weights import WeightSet
 SIDES = (224, 256, 288, 320, 352, 384)  # shorter side of a batch's canvas
 ASPECT = 1.4  # longer to shorter side: most cameras' 4:3 and 3:2
 VISIBLE = 0.35  # a box stays if at least this much of it is inside the crop
+ORIENTATION = 0x0112  # EXIF's tag; from 5 on, width and height change places
+
+Box = tuple[float, float, float, float]
 
 
 class SceneError(ValueError):
@@ -35,8 +42,9 @@ class Scene:
     """One photo and what is on it."""
 
     path: Path
-    boxes: tuple[tuple[float, float, float, float], ...]  # x0, y0, x1, y1 in pixels of the file
+    boxes: tuple[Box, ...]  # x0, y0, x1, y1 in pixels of the upright photo
     labels: tuple[int, ...]  # index into the names
+    size: tuple[int, int] | None = None  # width and height of the upright photo, as annotated
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,8 @@ def read_scenes(folder: Path, annotations: Path) -> tuple[tuple[str, ...], list[
     """Class names in index order, and the photos sorted by name.
 
     Raises:
-        SceneError: the file is no JSON, has another layout, or names photos that are not there.
+        SceneError: the file is no JSON, has another layout, or names photos that are not there or
+            have another size.
     """
     try:
         notes = json.loads(annotations.read_text("utf-8"))
@@ -69,14 +78,44 @@ def read_scenes(folder: Path, annotations: Path) -> tuple[tuple[str, ...], list[
             raise SceneError(f"{annotations.name} names {scene.path.name}, which is not there.")
         if any(not 0 <= label < len(names) for label in scene.labels):
             raise SceneError(f"{scene.path.name} has a label outside 0 to {len(names) - 1}.")
+        _check_size(scene)
     return names, sorted(found, key=lambda scene: scene.path.name)
+
+
+def _check_size(scene: Scene) -> None:
+    """Refuse boxes that were drawn on another picture, such as the one before it was turned."""
+    if scene.size is None:
+        return
+    try:
+        with Image.open(scene.path) as image:
+            found = upright_size(image)
+    except OSError:
+        return  # whoever reads the photo will say so
+    if found != scene.size:
+        raise SceneError(
+            f"{scene.path.name} is {found[0]} x {found[1]} pixels when upright, and the "
+            f"annotations were made on {scene.size[0]} x {scene.size[1]}: their boxes do not fit."
+        )
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """(width, height) of the upright photo; reads the header alone."""
+    turned = image.getexif().get(ORIENTATION, 1) >= 5
+    return (image.height, image.width) if turned else (image.width, image.height)
+
+
+def _size(image: dict) -> tuple[int, int] | None:
+    return (image["width"], image["height"]) if "width" in image and "height" in image else None
+
+
+def _box(corners: list) -> Box:
+    x0, y0, x1, y1 = map(float, corners)
+    return x0, y0, x1, y1
 
 
 def _compact(notes: dict, folder: Path) -> tuple[tuple[str, ...], list[Scene]]:
     scenes = [
-        Scene(
-            folder / name, tuple(tuple(map(float, box)) for box in it["boxes"]), tuple(it["labels"])
-        )
+        Scene(folder / name, tuple(map(_box, it["boxes"])), tuple(it["labels"]), _size(it))
         for name, it in notes["images"].items()
     ]
     return tuple(notes["categories"]), scenes
@@ -97,6 +136,7 @@ def _coco(notes: dict, folder: Path) -> tuple[tuple[str, ...], list[Scene]]:
             folder / image["file_name"],
             tuple(box for box, _ in boxes[image["id"]]),
             tuple(label for _, label in boxes[image["id"]]),
+            _size(image),
         )
         for image in notes["images"]
     ]
@@ -111,10 +151,10 @@ def canvas(shorter: int, wide: bool) -> tuple[int, int]:
 
 def plan(scenes: list[Scene], size: int, rng: random.Random) -> list[list[Scene]]:
     """One round: batches of `size` photos that lie the same way, in random order."""
-    upright, wide = [], []
+    upright: list[Scene] = []
+    wide: list[Scene] = []
     for scene in scenes:
-        with Image.open(scene.path) as image:  # the header alone
-            (wide if image.width >= image.height else upright).append(scene)
+        (wide if _is_wide(scene) else upright).append(scene)
     batches = []
     for group in (upright, wide):
         rng.shuffle(group)
@@ -123,11 +163,15 @@ def plan(scenes: list[Scene], size: int, rng: random.Random) -> list[list[Scene]
     return batches
 
 
+def _is_wide(scene: Scene) -> bool:
+    with Image.open(scene.path) as image:
+        width, height = upright_size(image)
+    return width >= height
+
+
 def make_batch(scenes: list[Scene], spec: WeightSet, rng: random.Random) -> Batch:
     """Augment photos onto one canvas of random size: crop, mirror, light, mild change of shape."""
-    with Image.open(scenes[0].path) as image:
-        wide = image.width >= image.height
-    size = canvas(rng.choice(SIDES), wide)
+    size = canvas(rng.choice(SIDES), _is_wide(scenes[0]))
     pixels, boxes, labels = [], [], []
     for scene in scenes:
         image, box, label = _augment(scene, size, rng)
@@ -141,7 +185,7 @@ def _augment(
     scene: Scene, size: tuple[int, int], rng: random.Random
 ) -> tuple[Image.Image, Tensor, Tensor]:
     with Image.open(scene.path) as opened:
-        image = opened.convert("RGB")
+        image = ImageOps.exif_transpose(opened).convert("RGB")
     boxes = np.array(scene.boxes, dtype=np.float64).reshape(-1, 4)
     labels = np.array(scene.labels, dtype=np.int64)
     left, top, right, bottom = 0.0, 0.0, float(image.width), float(image.height)

@@ -1,0 +1,245 @@
+"""Make `assets/weights/detector-offline.*` from a trained detector.
+
+    python -m resnet.train.detector_bundle PHOTOS ANNOTATIONS --trained FOLDER
+        [--test-photos DIR --test-annotations JSON] [--out assets/weights]
+
+PHOTOS and ANNOTATIONS are those that `resnet.train.detector` was given, FOLDER is its `--out`.  The
+weights are rounded to int8; the rounded detector then looks at the photos that were held out, and
+what it finds there decides the overlap that makes two boxes one, the classes that are shown, and
+the calibration of the scores (`resnet.train.choose`).  The test photos decide nothing: what is
+measured on them goes into the record, from where the page takes it.  About a second a photo on a
+CPU.  Both files are written at the end, so that a run that is stopped changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from resnet.detections import Detections
+from resnet.detectors import shipped
+from resnet.detectors.convert import canonical, coco_table
+from resnet.detectors.run import answer
+from resnet.detectors.shipped import Named, Offline
+from resnet.device import describe
+from resnet.images import ImageError, read_photo
+from resnet.network import ResNet50
+from resnet.train import choose
+from resnet.train.bundle import store
+from resnet.train.detector import split
+from resnet.train.detector_figures import measured, report
+from resnet.train.evaluate import FLOOR, Evaluation, judge
+from resnet.train.scenes import Scene, SceneError, read_scenes
+from resnet.weights import read_bundle, sha256
+
+OVERLAPS = (0.5, 0.55, 0.6, 0.65, 0.7)
+ROUNDS = 3  # of moving the offset: it changes a little which boxes are there
+HELD = 1000  # held-out photos looked at; more would decide nothing else
+NAMER = "namer.safetensors"  # as `resnet.train.namer` leaves it
+TRAINED = "detector.safetensors"  # as `resnet.train.detector` leaves it
+METADATA = {
+    "title": "Detector on the frozen trunk of ResNet-50, arXiv 1512.03385",
+    "licence": "MIT",
+    "source": "python -m resnet.train.detector",
+    "quantization": "int8, symmetric, per output channel, least squared error, balanced rounding; "
+    "weight = int8 * scale",
+}
+NOTE = "not comparable with published AP"
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What the head said of one photo, to be decoded in several ways.
+
+    Attributes:
+        raw: on the CPU.
+        shape: height and width of the input.
+        size: (width, height) of the photo.
+        seconds, trunk_seconds: as in `Detections`.
+    """
+
+    raw: Named
+    shape: tuple[int, int]
+    size: tuple[int, int]
+    seconds: float
+    trunk_seconds: float
+
+
+def look(detector: Offline, scenes: Sequence[Scene], title: str) -> Iterator[Look]:
+    """One pass over every photo, with a progress bar.
+
+    Raises:
+        ImageError: a photo cannot be used; the text names it.
+    """
+    for scene in tqdm(scenes, title, unit="photo"):
+        try:
+            photo = read_photo(scene.path)
+        except ImageError as error:
+            raise ImageError(f"{scene.path.name}: {error}") from error
+        made = answer(detector, photo)
+        height, width = made.input.shape[2:]
+        raw = Named(*(part.cpu() for part in made.raw))
+        yield Look(raw, (height, width), photo.size, made.seconds, made.trunk_seconds)
+
+
+def decoded(detector: Offline, looks: Iterable[Look]) -> Iterator[Detections]:
+    """What the detector, as it is set now, makes of each."""
+    for seen in looks:
+        x = torch.zeros(1).expand(1, 3, *seen.shape)  # only its shape counts
+        found, _ = detector.decode(seen.raw, x, seen.size, FLOOR)
+        yield replace(found, seconds=seen.seconds, trunk_seconds=seen.trunk_seconds)
+
+
+def settle(
+    detector: Offline, looks: list[Look], scenes: list[Scene], learned: dict[str, int]
+) -> tuple[Offline, dict[float, float]]:
+    """The detector with overlap, classes and calibration chosen on held-out photos.
+
+    Args:
+        detector: shows all its classes.
+        looks, scenes: of the held-out photos.
+        learned: class -> boxes in training.
+
+    Returns:
+        The detector, and the AP in percent of every overlap.
+
+    Raises:
+        SceneError: nothing is found on these photos, or nothing is on them.
+    """
+
+    def judged(wanted: Offline) -> Evaluation:
+        return judge("offline", decoded(wanted, looks), scenes, detector.names)
+
+    plain = replace(detector, calibration=(1.0, 0.0))
+    tries = {overlap: judged(replace(plain, overlap=overlap)) for overlap in OVERLAPS}
+    ap = {overlap: found.table["AP"] for overlap, found in tries.items()}
+    if any(map(math.isnan, ap.values())) or not len(tries[OVERLAPS[0]].scores):
+        raise SceneError("The held-out photos show nothing, or nothing is found on them.")
+    overlap = choose.lowest_overlap(ap)
+    found = tries[overlap]
+    kinds = Counter(found.kinds.tolist())
+    objects = {name: kinds[i] for i, name in enumerate(detector.names)}
+    shown = choose.worth_showing(found.per_class50, objects, learned)
+    places = tuple(detector.names.index(name) for name in shown)
+    slope, offset = choose.logistic(found.scores, found.right)
+    made = replace(detector, overlap=overlap, shown=places, calibration=(slope, offset))
+    for _ in range(ROUNDS):
+        found = judged(made)
+        offset -= float(choose.logit(choose.threshold(found.scores, found.right)))
+        made = replace(made, calibration=(slope, offset))
+    return made, ap
+
+
+def official(name: str) -> str:
+    """A class name as COCO spells it, if it is one of COCO's; as it is otherwise."""
+    return canonical(name) if canonical(name) in coco_table() else name
+
+
+def build(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Do it all; returns the record and the report.
+
+    Raises:
+        ValueError: a file or photo cannot be used; the text says which and why.
+    """
+    net = ResNet50.load(options.weights, device=options.device)
+    names, scenes = read_scenes(options.photos, options.annotations)
+    names = tuple(map(official, names))
+    trained, held = split(scenes)
+    held = held[:HELD]
+    test, on_test = held, "held-out {} photos, which chose the threshold as well"
+    if options.test_photos:
+        theirs, test = read_scenes(options.test_photos, options.test_annotations)
+        on_test = "other {} photos"
+        if tuple(map(official, theirs)) != names:
+            raise SceneError("The test photos have other classes than the training photos.")
+    state = read_bundle(options.trained / TRAINED) | read_bundle(options.trained / NAMER)
+    on = f"{len(trained):,} {options.source} photos"
+    options.out.mkdir(parents=True, exist_ok=True)
+    target = options.out / shipped.FILE.name
+    fresh = target.with_suffix(".new")
+    try:
+        save_file(store(state), fresh, METADATA | {"trained_on": on})
+        module = shipped.read(net, len(names), "", fresh)
+        detector = shipped.assemble(net, module, names, names, (1.0, 0.0), OVERLAPS[0])
+        counts = Counter(label for scene in trained for label in scene.labels)
+        learned = {name: counts[i] for i, name in enumerate(names)}
+        looks = list(look(detector, held, "held out"))
+        detector, ap = settle(detector, looks, held, learned)
+        shown = [names[place] for place in detector.shown]
+        every = replace(detector, shown=tuple(range(len(names))))
+        tested = looks if test is held else look(detector, test, "test")
+        told = measured(list(decoded(every, tested)), test, names, shown)
+        arithmetic = f"{describe(net.device)}, {net.precision}, {torch.get_num_threads()} threads"
+        told["seconds"]["on"] = arithmetic
+        record = {
+            "names": names,
+            "shown": shown,
+            "calibration": [round(value, 5) for value in detector.calibration],
+            "overlap": detector.overlap,
+            "trained_on": on,
+            "sha256": sha256(fresh),
+            "trunk": net.spec.sha256,
+            "inputs": _inputs(options),
+            "measured": {"on": f"{len(test):,} {on_test.format(options.source)} ({NOTE})"} | told,
+        }
+        fresh.replace(target)
+    finally:
+        fresh.unlink(missing_ok=True)
+    text = json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False)
+    target.with_suffix(".json").write_text(text + "\n", "utf-8")
+    return record, report(record, len(held), ap)
+
+
+def _inputs(options: argparse.Namespace) -> dict[str, Any]:
+    """Hashes of what it was made from, and what the training was asked for."""
+    asked = options.trained / "options.json"
+    hashes = {
+        "annotations": sha256(options.annotations),
+        "detector": sha256(options.trained / TRAINED),
+        "namer": sha256(options.trained / NAMER),
+        "options": json.loads(asked.read_text("utf-8")) if asked.is_file() else {},
+    }
+    if options.test_annotations:
+        hashes["test_annotations"] = sha256(options.test_annotations)
+    return hashes
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m resnet.train.detector_bundle",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("photos", type=Path, help="the folder of photos trained on")
+    parser.add_argument("annotations", type=Path, help="COCO-style JSON")
+    parser.add_argument("--trained", type=Path, required=True, help="the training's --out")
+    parser.add_argument("--test-photos", type=Path, help="a folder of photos not trained on")
+    parser.add_argument("--test-annotations", type=Path, help="their COCO-style JSON")
+    parser.add_argument("--source", help="whose photos; the annotations' name unless given")
+    parser.add_argument("--out", type=Path, default=shipped.FILE.parent)
+    parser.add_argument("--weights", default="he2015", help="of the trunk")
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args(arguments)
+    if (options.test_photos is None) != (options.test_annotations is None):
+        parser.error("--test-photos and --test-annotations go together.")
+    options.source = options.source or options.annotations.stem
+    try:
+        record, text = build(options)
+    except ValueError as error:  # a file or photo that cannot be used
+        parser.error(" ".join(str(error).split()))
+    size = (options.out / shipped.FILE.name).stat().st_size
+    print(f"{text}\n{shipped.FILE.name}: {size:,} bytes, sha256 {record['sha256']}")
+
+
+if __name__ == "__main__":
+    main()
