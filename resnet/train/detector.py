@@ -23,13 +23,15 @@ from torch import Tensor
 
 from resnet import device as devices
 from resnet.detectors.offline import OfflineDetector, points
+from resnet.downloads import sha256
 from resnet.network import ResNet50
 from resnet.train.assign import loss
 from resnet.train.scenes import Scene, make_batch, plan, read_scenes
+from resnet.weights import read_bundle
 
 HELD_OUT = 20  # every 20th photo is never trained on: the scores are calibrated there
 WEIGHTS = {"class": 1.0, "box": 2.0, "fit": 0.5}
-ASKED = ("epochs", "batch", "rounds", "speed", "seed", "precision")  # kept for the record
+ASKED = ("epochs", "batch", "rounds", "speed", "seed", "precision", "minutes")  # for the record
 DECAY = 0.998  # of the moving average of the weights (EMA)
 
 
@@ -87,10 +89,15 @@ def trunk(net: ResNet50, x: Tensor) -> tuple[Tensor, Tensor]:
     return stage2, layer3(stage2)
 
 
-def rate(step: int, total: int) -> float:
-    """Share of the learning rate: 300 steps of warm-up, then a cosine down to 1 %."""
+def rate(step: int, total: int, done: float | None = None) -> float:
+    """Share of the learning rate: 300 steps of warm-up, then a cosine down to 1 %.
+
+    Args:
+        done: share of the training that is over, 0..1; `step / total` unless given.
+    """
     warm = min(1.0, (step + 1) / min(300, max(1, total // 10)))
-    return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total))))
+    done = step / total if done is None else done
+    return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
 
 def make_optimizer(detector: OfflineDetector, speed: float) -> torch.optim.Optimizer:
@@ -119,27 +126,49 @@ def average(ema: OfflineDetector, detector: OfflineDetector, step: int) -> None:
             kept.lerp_(new, 1 - decay)
 
 
+def begin_from(detector: OfflineDetector, file: Path) -> None:
+    """Load what fits: a file for other classes lacks the layer that names them."""
+    own = detector.state_dict()
+    kept = {
+        name: value
+        for name, value in read_bundle(file).items()
+        if name in own and own[name].shape == value.shape
+    }
+    detector.load_state_dict(kept, strict=False)
+
+
 def train(net: ResNet50, scenes: list[Scene], classes: int, options: argparse.Namespace) -> None:
     """Train and leave `checkpoint.pt` (to go on) and `detector.safetensors` (EMA) in the folder."""
     detector = OfflineDetector(net, classes).to(net.device).to(memory_format=torch.channels_last)
     ema = copy.deepcopy(detector).requires_grad_(False)
     optimizer = make_optimizer(detector, options.speed)
-    saved, step, begin = options.out / "checkpoint.pt", 0, 0
+    saved, step, begin, before = options.out / "checkpoint.pt", 0, 0, 0.0
+    if options.start and not saved.exists():
+        begin_from(detector, options.start)
+        ema.load_state_dict(detector.state_dict())
     if saved.exists():
         state = torch.load(saved, map_location=net.device, weights_only=True)
         detector.load_state_dict(state["detector"])
         ema.load_state_dict(state["ema"])
         optimizer.load_state_dict(state["optimizer"])
-        step, begin = state["step"], state["epoch"]
+        step, begin, before = state["step"], state["epoch"], state["seconds"]
         print(f"goes on at epoch {begin}", flush=True)
     per_epoch = len(scenes) // options.batch
     total = options.epochs * per_epoch
     seen: dict[str, float] = {}
     started, first = time.monotonic(), step
+
+    def over() -> float:
+        """Share of the training that is over, by steps or by the clock, whichever is further."""
+        spent = before + time.monotonic() - started
+        return max(step / total, spent / (60 * options.minutes) if options.minutes else 0.0)
+
     for epoch in range(begin, options.epochs):
         for made in steps(net, scenes, options, epoch):
+            if over() >= 1:
+                break
             for group in optimizer.param_groups:
-                group["lr"] = options.speed * group["share"] * rate(step, total)
+                group["lr"] = options.speed * group["share"] * rate(step, total, over())
             stage2, stage3 = (s.to(net.device).float() for s in (made.stage2, made.stage3))
             places, strides = (t.to(net.device) for t in points(*made.size))
             with devices.autocast(net.device, options.precision):
@@ -159,6 +188,9 @@ def train(net: ResNet50, scenes: list[Scene], classes: int, options: argparse.Na
             if step % 25 == 0:
                 pace = (time.monotonic() - started) / (step - first)
                 left = pace * (total - step) / 60
+                if options.minutes:
+                    spent = (before + time.monotonic() - started) / 60
+                    left = min(left, max(0.0, options.minutes - spent))
                 parts = "  ".join(f"{name} {value:.3f}" for name, value in seen.items())
                 print(
                     f"epoch {epoch + 1}/{options.epochs}  step {step}/{total}  {parts}  "
@@ -167,12 +199,23 @@ def train(net: ResNet50, scenes: list[Scene], classes: int, options: argparse.Na
                 )
         state = {"detector": detector.state_dict(), "ema": ema.state_dict()}
         state |= {"optimizer": optimizer.state_dict(), "step": step, "epoch": epoch + 1}
+        state["seconds"] = before + time.monotonic() - started
         torch.save(state, saved.with_suffix(".new"))
         saved.with_suffix(".new").replace(saved)
         save_file(
             {k: v.contiguous() for k, v in ema.state_dict().items()},
             options.out / "detector.safetensors",
         )
+        if over() >= 1:
+            return
+
+
+def precision_for(asked: str, device: torch.device) -> str:
+    """`auto` -> bf16 on a GPU and on a CPU with instructions for it, else fp32."""
+    if asked != "auto":
+        return asked
+    fast = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return "bf16" if fast else "fp32"
 
 
 def main() -> None:
@@ -184,6 +227,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=None, help="kept versions; 0 keeps nothing")
     parser.add_argument("--speed", type=float, default=8e-4, help="learning rate")
+    parser.add_argument("--minutes", type=float, help="end after so long; the rate follows")
+    parser.add_argument("--start", type=Path, help="a detector's file to begin from")
+    parser.add_argument(
+        "--precision", choices=("auto", *devices.PRECISIONS), default="auto",
+        help="auto: bf16 where the machine is fast at it",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--weights", default="he2015", help="of the trunk")
     parser.add_argument("--device", default="auto")
@@ -191,13 +240,15 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
     net = ResNet50.load(options.weights, device=options.device)
-    options.precision = "bf16"
+    options.precision = precision_for(options.precision, net.device)
     if options.rounds is None:
         options.rounds = 4 if net.device.type == "cpu" else 0
     names, scenes = read_scenes(options.photos, options.annotations)
     scenes, held = split(scenes)
     (options.out / "names.json").write_text(json.dumps(names))
     asked = {name: value for name, value in vars(options).items() if name in ASKED}
+    if options.start:
+        asked["start"] = sha256(options.start)
     (options.out / "options.json").write_text(json.dumps(asked))
     print(f"{len(scenes)} photos to train on, {len(held)} held out, {len(names)} classes")
     train(net, scenes, len(names), options)

@@ -32,7 +32,7 @@ from resnet.detectors.run import stages
 from resnet.detectors.second import Namer, clues
 from resnet.images import read_photo
 from resnet.network import ResNet50
-from resnet.train.detector import split
+from resnet.train.detector import precision_for, split
 from resnet.train.scenes import Scene, read_scenes
 from resnet.weights import read_bundle
 
@@ -66,9 +66,11 @@ def read_regions(
     Args:
         learn: add true and moved boxes, mirror half of the photos; else the proposals alone.
     """
-    rng, draw = random.Random(seed), torch.Generator().manual_seed(seed)
     net = detector.trunk
     for scene in scenes:
+        # Of the photo, not of its place: a run that goes on draws as one that was never stopped.
+        rng = random.Random(f"{seed} {scene.path.name}")
+        draw = torch.Generator().manual_seed(rng.getrandbits(32))
         photo = read_photo(scene.path)
         x = detector.prepare(photo)
         height, width = x.shape[2:]
@@ -200,6 +202,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     net = ResNet50.load(options.weights, device=options.device)
+    precision = precision_for("auto", net.device)
     names, scenes = read_scenes(options.photos, options.annotations)
     module = OfflineDetector(net, len(names)).requires_grad_(False).eval()
     state = read_bundle(options.out / "detector.safetensors")
@@ -209,8 +212,21 @@ def main() -> None:
     trained, held = split(scenes)
 
     def read(which: Sequence[Scene], title: str, learn: bool) -> list[Regions]:
-        made = read_regions(detector, which, learn, options.seed, "bf16")
-        return list(tqdm(made, title, len(which), unit="photo"))
+        folder = options.out / "regions" / title.replace(" ", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        return [
+            kept(folder / f"{scene.path.stem}.pt", scene, learn)
+            for scene in tqdm(which, title, unit="photo")
+        ]
+
+    def kept(file: Path, scene: Scene, learn: bool) -> Regions:
+        """From disk where an earlier, stopped run has read the photo already."""
+        if not file.exists():
+            (made,) = read_regions(detector, [scene], learn, options.seed, precision)
+            torch.save(vars(made), file.with_suffix(".new"))
+            file.with_suffix(".new").replace(file)
+            return made
+        return Regions(**torch.load(file, weights_only=True))
 
     namer = train(read(trained, "regions", True), len(names), options.seed)
     namer.mix.copy_(mix(namer, read(held, "held out", False)))
