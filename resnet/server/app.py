@@ -135,7 +135,10 @@ def create_app(
 
     folder = (folder or Path(os.environ["GRADIO_TEMP_DIR"])).resolve()
     front = app.state.front = Front(page, gradio_app, settings, folder, deleted)
-    cookie = Cookie(f"resnet-{settings.port}", settings.prefix, settings.session_hours)
+    cookie = Cookie(
+        f"resnet-{settings.port}", settings.prefix, settings.session_hours,
+        framed=bool(settings.frame_origins),
+    )  # fmt: skip
     sign_ins = SignIns(settings.session_hours, users.stamp) if users is not None else None
     gate = Gate(page, settings, front.owners, front.room, front.metrics, lambda: front.stopping)
     outer = [

@@ -18,10 +18,12 @@ class Cookie:
         name: told apart by port too, because cookies are not.
         path: under which the page is shown; "" for the whole host.
         hours: after which a value is refused.
+        framed: the page may be shown inside another site's, where a browser sends no `Lax` cookie;
+            behind TLS it is then one for that place alone.  `own_page` still keeps others out.
     """
 
-    def __init__(self, name: str, path: str, hours: float):
-        self._name = name
+    def __init__(self, name: str, path: str, hours: float, framed: bool = False):
+        self._name, self._framed = name, framed
         self._path = path or "/"
         self._seconds = 3600 * hours
         self._signer = TimestampSigner(secrets.token_bytes(32), salt=name)
@@ -62,8 +64,8 @@ class Cookie:
         return ("__Host-" if self._path == "/" else "__Secure-") + self._name
 
     def _written(self, scope: Scope, value: str, age: int) -> str:
-        secure = "; Secure" if scope["scheme"] == "https" else ""
-        return (
-            f"{self._full_name(scope)}={value}; Path={self._path}; Max-Age={age}; "
-            f"HttpOnly; SameSite=Lax{secure}"
-        )
+        written = f"{self._full_name(scope)}={value}; Path={self._path}; Max-Age={age}; HttpOnly"
+        if scope["scheme"] != "https":
+            return f"{written}; SameSite=Lax"
+        site = "None; Partitioned" if self._framed else "Lax"
+        return f"{written}; SameSite={site}; Secure"

@@ -6,6 +6,7 @@ import argparse
 import ipaddress
 import os
 import re
+import socket
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -214,7 +215,10 @@ def option_name(each: Field) -> str:
 
 def add_options(parser: argparse.ArgumentParser, environ: Mapping[str, str] = os.environ) -> None:
     """Add every setting as an option; RESNET_KEEP_MINUTES in the environment is its default."""
+    group = parser.add_argument_group("the server, and who may use it")
     for each in fields(Settings):
+        if each.name == "keep_minutes":
+            group = parser.add_argument_group("how long, how much, how fast")
         variable = "RESNET_" + each.name.upper()
         shown = _written(each.default)
         given = environ.get(variable, shown)
@@ -222,14 +226,15 @@ def add_options(parser: argparse.ArgumentParser, environ: Mapping[str, str] = os
             given = environ.get(variable) or environ.get("GRADIO_SERVER_NAME") or shown
         text = f"{each.metadata['help']} (default: {shown or 'none'})"
         if each.default is False:
-            parser.add_argument(
+            group.add_argument(
                 option_name(each), nargs="?", const="yes", default=given, type=_yes_or_no,
                 metavar="YES", help=text,
             )  # fmt: skip
         else:
-            parser.add_argument(
-                option_name(each), default=given, type=_reader(each), metavar="X", help=text
-            )
+            group.add_argument(
+                option_name(each), default=given, type=_reader(each), metavar=_metavar(each),
+                help=text,
+            )  # fmt: skip
 
 
 def from_options(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -239,9 +244,18 @@ def from_options(options: argparse.Namespace, environ: Mapping[str, str] = os.en
         SettingsError: they cannot be used.
     """
     values = {each.name: getattr(options, each.name) for each in fields(Settings)}
-    if space := environ.get("SPACE_HOST"):
-        values["hosts"] = (*values["hosts"], space)
+    if space := environ.get("SPACE_HOST"):  # a Hugging Face Space is open, and shown in a frame
+        values["allow_open"] = True
+        values["hosts"] = (*values["hosts"], space, socket.gethostname())
+        values["frame_origins"] = values["frame_origins"] or ("https://huggingface.co",)
+        values["trusted_proxy"] = values["trusted_proxy"] or ("10.0.0.0/8",)
     return Settings(**values)
+
+
+def _metavar(each: Field) -> str:
+    if isinstance(each.default, tuple):
+        return "A,B"
+    return "TEXT" if isinstance(each.default, str) else "N"
 
 
 def _written(value: object) -> str:

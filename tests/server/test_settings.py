@@ -30,8 +30,9 @@ def test_every_setting_is_an_option_and_a_variable_and_the_command_line_wins():
 
 
 def test_a_hugging_face_space_says_where_to_listen_and_under_which_name():
-    found = read(GRADIO_SERVER_NAME="0.0.0.0", RESNET_ALLOW_OPEN="yes", SPACE_HOST="me.hf.space")
-    assert found.host == "0.0.0.0" and found.hosts == ("me.hf.space",)
+    found = read(GRADIO_SERVER_NAME="0.0.0.0", SPACE_HOST="me.hf.space")
+    assert found.host == "0.0.0.0" and "me.hf.space" in found.hosts
+    assert found.open and found.allow_open and found.frame_origins == ("https://huggingface.co",)
 
 
 @pytest.mark.parametrize("text", ["1.5", "-3", "http", "", "99999999999"])

@@ -181,6 +181,17 @@ def test_behind_tls_the_cookie_is_secure_and_nobody_else_can_plant_it(tmp_path):
         assert "Secure" not in web.get(site.url).headers["set-cookie"]
 
 
+def test_in_another_sites_frame_the_cookie_is_for_that_place_alone(tmp_path):
+    """A browser sends no `Lax` cookie there; the page would have no visit."""
+    where = {"x-forwarded-proto": "https", "sec-fetch-site": "cross-site"}
+    with guarded(
+        tmp_path / "photos", trusted_proxy=("127.0.0.1",), frame_origins=("https://team.example",)
+    ) as site:
+        cookie = web.get(site.url, headers=where).headers["set-cookie"]
+        assert cookie.endswith("; HttpOnly; SameSite=None; Partitioned; Secure")
+        assert "SameSite=Lax" in web.get(site.url).headers["set-cookie"]
+
+
 def test_password_checks_do_not_pile_up(signed_site, monkeypatch):
     """Each takes 64 MB: two run at a time, eight wait, the rest are told to."""
     running, most, hold = [], [], threading.Event()
