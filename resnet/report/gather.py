@@ -74,7 +74,7 @@ class Report:
 
 def gather(
     analysis: Analysis,
-    choices: Choices = Choices(),  # noqa: B008  # frozen
+    choices: Choices = Choices(),
     sight: Sight | None = None,
     progress: Progress = lambda share, words: None,
 ) -> Report:
@@ -92,39 +92,52 @@ def gather(
         raise ReportError(f"There are no colours “{choices.colours}”: {', '.join(COLOUR_MAPS)}.")
     if not 0 <= choices.score <= 1:
         raise ReportError("The lowest score of a box lies between 0 and 1.")
-    net, index = analysis.net, analysis.find(choices.wanted)
+    index = analysis.find(choices.wanted)
     progress(0.0, STEPS[0])
     heat = analysis.cam(index, choices.method, choices.block)
     progress(0.15, STEPS[1])
     found, no_boxes = _boxes(choices, sight)
+    wires = traced(analysis, index, choices.paths, choices.seed, progress)
+    resolved = Choices(
+        index, heat.method, heat.block, choices.colours, choices.detector if found else "",
+        choices.score, choices.paths, choices.seed,
+    )  # fmt: skip
+    progress(0.8, STEPS[4])
+    return Report(resolved, wires, heat, found, no_boxes)
+
+
+def traced(
+    analysis: Analysis,
+    index: int,
+    paths: bool = False,
+    seed: int = 0,
+    progress: Progress = lambda share, words: None,
+) -> Traced:
+    """What every wire carries: one backward pass, the 32 cuts, the read-outs.
+
+    Args:
+        index: class.
+        paths: also the gradient by path length, which takes longest; drawn with `seed`.
+    """
+    net = analysis.net
     progress(0.3, STEPS[2])
     passed = backward(net, analysis.trace, index)
     evidence, highway = evidence_of(passed, index), highway_of(passed, index, "logit")
     progress(0.45, STEPS[3])
-    lesions = analysis.lesions(index)
-    paths = None
-    if choices.paths:
-        paths = path_lengths(net, analysis.trace, index, seed=choices.seed)
-    traced = Traced(
+    return Traced(
         analysis=analysis,
         index=index,
         budget=analysis.budget(),
         evidence=evidence,
         ledger=analysis.ledger(index),
         lead=analysis.ledger(index, against="mean"),
-        lesions=lesions,
+        lesions=analysis.lesions(index),
         readouts=analysis.readouts(index),
         highway=highway,
-        paths=paths,
+        paths=path_lengths(net, analysis.trace, index, seed=seed) if paths else None,
         reference=load_reference(net.spec),
         seconds=0.0,  # a report says nothing that differs from run to run
     )
-    resolved = Choices(
-        index, heat.method, heat.block, choices.colours, choices.detector if found else "",
-        choices.score, choices.paths, choices.seed,
-    )  # fmt: skip
-    progress(0.8, STEPS[4])
-    return Report(resolved, traced, heat, found, no_boxes)
 
 
 def _boxes(choices: Choices, sight: Sight | None) -> tuple[Detections | None, str]:

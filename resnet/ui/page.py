@@ -10,6 +10,7 @@ from resnet import device
 from resnet.engine import Engine
 from resnet.network import ResNet50
 from resnet.ui.about import about_tab
+from resnet.ui.api import endpoints
 from resnet.ui.batch import batch_tab
 from resnet.ui.classify import classify_tab
 from resnet.ui.detect import detect_tab
@@ -46,6 +47,7 @@ def build(engine: Engine, detector: str = "auto") -> gr.Blocks:
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(600, 3600), fill_width=True
     ) as page:
+        endpoints(engine)  # first: who comes first has the name, and these names are promised
         gr.HTML(header_html(engine.net), apply_default_css=False, elem_id="header")
         seen = gallery_strip()
         with gr.Tabs():
