@@ -94,6 +94,7 @@ def _expected(error: Exception) -> int:
     """The exit status of an error whose text is meant for the user; 0 for any other error."""
     from resnet.cam import CamError  # here, because these bring torch with them
     from resnet.classify import UnknownClass
+    from resnet.compare import CompareError
     from resnet.detectors import DetectorError
     from resnet.device import DeviceError
     from resnet.images import ImageError
@@ -102,7 +103,7 @@ def _expected(error: Exception) -> int:
 
     if isinstance(error, ImageError):
         return 1
-    asked = (UsageError, CamError, UnknownClass, SceneError)
+    asked = (UsageError, CamError, UnknownClass, CompareError, SceneError)
     wrong = (*asked, WeightsError, DeviceError, DetectorError)
     return 2 if isinstance(error, wrong) else 0
 

@@ -17,8 +17,32 @@ class PhotoInput(gr.Image):
     is_template = True  # the browser shows an ordinary gr.Image
 
     def preprocess(self, payload: ImageData | None) -> str | None:
-        """Path of the uploaded file, or None; gradio has checked that it is an upload."""
-        return payload.path if payload is not None else None
+        """Path of the uploaded file, or None.
+
+        Gradio checks that a file was uploaded only if it is sent with its `meta`; we always do.
+
+        Raises:
+            gr.Error: it was not.
+        """
+        if payload is None:
+            return None
+        if not payload.path or not is_in_or_equal(payload.path, get_upload_folder()):
+            raise gr.Error(
+                "This photo was not uploaded here. Choose it again.",
+                title="No photo",
+                print_exception=False,
+            )
+        return payload.path
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
+        """As gradio's, but for an address on another host: this server asks nobody anything."""
+        if is_http_url_like(url_or_file_path):
+            raise gr.Error(
+                "This server fetches nothing from other hosts. Upload the photo itself.",
+                title="No photo",
+                print_exception=False,
+            )
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
     from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
     from gradio.blocks import Block
     if TYPE_CHECKING:
