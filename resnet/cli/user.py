@@ -1,4 +1,4 @@
-"""`python -m resnet user add|remove|list`: who may sign in to a shared server."""
+"""`python -m resnet user add|remove|key|list`: who may sign in to a shared server."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def add_parser(subparsers) -> None:
     for name, help, run in (
         ("add", "add a user, or give one a new password", run_add),
         ("remove", "take a user away", run_remove),
+        ("key", "a new API key for a user's programs", run_key),
         ("list", "every user's name", run_list),
     ):
         action = actions.add_parser(name, help=help, description=f"{help.capitalize()}.")
@@ -32,6 +33,10 @@ def add_parser(subparsers) -> None:
                 "--stdin", action="store_true",
                 help="read the password from the first line of standard input",
             )  # fmt: skip
+        if name == "key":
+            action.add_argument(
+                "--end", action="store_true", help="make none; end all keys the user has"
+            )
         action.add_argument(
             "--auth", metavar="FILE", default=os.environ.get("RESNET_AUTH") or "users.txt",
             help="the users file (default: RESNET_AUTH, or users.txt)",
@@ -62,6 +67,22 @@ def run_remove(options: argparse.Namespace) -> int:
     except users.UsersError as error:
         raise shared.UsageError(str(error)) from None
     print(f"{options.name} may no longer sign in: {shared.printable(options.auth)}")
+    return 0
+
+
+def run_key(options: argparse.Namespace) -> int:
+    """Print a new API key, this once; or end a user's keys."""
+    from resnet.server import users
+
+    path = Path(options.auth)
+    try:
+        if options.end:
+            count = users.end_keys(path, options.name)
+            print(f"{count} API key{'s' * (count != 1)} of {options.name} ended.")
+        else:
+            print(users.add_key(path, options.name))
+    except users.UsersError as error:
+        raise shared.UsageError(str(error)) from None
     return 0
 
 

@@ -13,6 +13,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from resnet.images import MB
 from resnet.server import body, headers, identity, limits, logs, origin, proxy, routes
 from resnet.server.cookies import Cookie
 from resnet.server.files import Files
@@ -24,6 +25,7 @@ from resnet.server.metrics import Metrics
 from resnet.server.owners import Owners
 from resnet.server.settings import Settings
 from resnet.server.sign_ins import SignIns
+from resnet.server.turns import take_turns, watch_jobs
 from resnet.server.users import Users
 
 SWEEP = 20.0  # seconds between two looks for what is to be deleted
@@ -86,7 +88,6 @@ def create_app(
     folder: Path | None = None,
     probe: Callable[[], None] | None = None,
     api: Sequence[APIRouter] = (),
-    keys: identity.Keys | None = None,
     deleted: Callable[[str], None] = lambda path: None,
 ) -> FastAPI:
     """The whole server, ready for `serve`.  Call `storage.open_folder` before.
@@ -97,7 +98,6 @@ def create_app(
         folder: for photos; GRADIO_TEMP_DIR if None, which `open_folder` sets.
         probe: what /readyz runs in a thread; raises if the model is not well.
         api: routers under /api/v1.  Their handlers read `visit_of(request.scope).owner`.
-        keys: the user of an API key, None if there is none.
         deleted: told the path of each file that goes, so that nothing made from it is kept.
 
     Raises:
@@ -108,6 +108,7 @@ def create_app(
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000000")
     os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
     users = Users(settings.auth) if settings.auth else None
+    keys = users.by_key if users is not None else None
 
     import gradio as gr
 
@@ -127,6 +128,7 @@ def create_app(
         allow_headers=["authorization", "content-type", "accept"],
     )
     gr.mount_gradio_app(app, page, "/", **mount_options(settings))
+    take_turns(page._queue)
     page.has_launched = True  # without it Gradio reads any path that is posted
     mounted = app.routes.pop()
     gradio_app = mounted.app  # type: ignore[attr-defined]
@@ -196,7 +198,7 @@ def mount_options(settings: Settings) -> dict[str, Any]:
     return options | {
         "root_path": settings.root_path.rstrip("/") or None,
         "show_error": False,
-        "max_file_size": None,  # uploads are ours
+        "max_file_size": int(settings.max_file_mb * MB),  # the browser asks; uploads are ours
         "allowed_paths": [],  # so are files
         "app_kwargs": {"openapi_url": None},
         "enable_monitoring": False,
@@ -205,11 +207,16 @@ def mount_options(settings: Settings) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def _life(app: FastAPI) -> AsyncIterator[None]:
-    sweeping = asyncio.create_task(_sweep(app.state.front))
+    front = app.state.front
+    tasks = [
+        asyncio.create_task(_sweep(front)),
+        asyncio.create_task(watch_jobs(front.page._queue, front.settings.job_seconds)),
+    ]
     try:
         yield
     finally:
-        sweeping.cancel()
+        for task in tasks:
+            task.cancel()
 
 
 async def _sweep(front: Front) -> None:

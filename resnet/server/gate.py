@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,7 @@ from resnet.server.body import read_all, replayed
 from resnet.server.limits import Room
 from resnet.server.metrics import Metrics
 from resnet.server.owners import Owners
+from resnet.server.routes import G
 from resnet.server.settings import Settings
 from resnet.server.visit import (
     Refusal,
@@ -51,7 +53,7 @@ class Gate:
         self._times: OrderedDict[bytes, float] = OrderedDict()  # of jobs, by event
         self._routes: dict[str, Callable[..., Awaitable[None]]] = {
             "join": self.join, "data": self.data, "heartbeat": self.heartbeat,
-            "cancel": self.cancel, "reset": self.reset,
+            "cancel": self.cancel, "reset": self.reset, "call": self.call,
         }  # fmt: skip
 
     def middleware(self, app):
@@ -60,7 +62,7 @@ class Gate:
         async def asgi(scope: Scope, receive, send) -> None:
             visit = visit_of(scope)
             name = visit.route.name if visit.route else ""
-            fresh = name in ("join", "upload", "sign in") or (name == "api")
+            fresh = name in ("join", "call", "upload", "sign in", "api")
             if self.stopping() and fresh and scope["method"] == "POST":
                 raise Refusal(503, _STOPPING, "stopping", 30)
             handle = self._routes.get(name)
@@ -77,6 +79,40 @@ class Gate:
         self._check_files(owner, [body.get("data"), body.get("event_data")])
         kept = {key: body[key] for key in _KEPT if key in body}
         kept["session_hash"] = self.owners.session(owner, str(body.get("session_hash")))
+        await self._begin(app, scope, receive, send, kept)
+
+    async def call(self, app, scope: Scope, receive, send) -> None:
+        """A job of a program's, by the endpoint's name, and then its end, by the job's number."""
+        owner = visit_of(scope).owner
+        name, _, event = scope["path"].removeprefix(f"{G}/call/").partition("/")
+        if not any(fn.api_name == name and fn.api_visibility == "public"
+                   for fn in self.page.fns.values()):  # fmt: skip
+            raise not_found()
+        if scope["method"] == "GET":
+            if self._session_of(event) not in self.owners.sessions(owner):
+                raise not_found()
+            await self._along(app, scope, receive, send)
+            return
+        if event:
+            raise not_found()
+        body = await _json(scope, receive)
+        if not isinstance(body.get("data"), list):
+            raise Refusal(400, "“data” is the list of the endpoint's inputs.", "event")
+        self._check_files(owner, body["data"])
+        session = self.owners.session(owner, secrets.token_urlsafe(24))  # one a job
+        await self._begin(
+            app, scope, receive, send, {"data": body["data"], "session_hash": session}
+        )
+
+    def _session_of(self, event: str) -> str | None:
+        queue = self.page._queue
+        if job := queue.event_ids_to_events.get(event):
+            return job.session_hash
+        waiting = queue.pending_event_ids_session.items()
+        return next((session for session, events in waiting if event in events), None)
+
+    async def _begin(self, app, scope: Scope, receive, send, kept: dict[str, Any]) -> None:
+        owner = visit_of(scope).owner
         self.room.for_work()
         self._joining[owner] += 1
         try:
@@ -97,6 +133,10 @@ class Gate:
         if real not in self.page._queue.pending_messages_per_session:
             raise not_found()
         scope["query_string"] = urlencode({"session_hash": real}).encode()
+        await self._along(app, scope, receive, send)
+
+    async def _along(self, app, scope: Scope, receive, send) -> None:
+        owner = visit_of(scope).owner
         without_headers(scope, (b"accept-encoding",))  # we read along
 
         async def sending(message) -> None:

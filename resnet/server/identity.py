@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from resnet.server.cookies import Cookie
 from resnet.server.proxy import neighbourhood
-from resnet.server.routes import API
 from resnet.server.settings import Settings
 from resnet.server.sign_ins import SignIns
 from resnet.server.users import UsersError, user_name
 from resnet.server.visit import Refusal, Scope, Visit, answer, header, visit_of
 
+_BROWSERS = (b"cookie", b"origin", b"sec-fetch-site")  # of these a browser always sends one
 Keys = Callable[[str], str | None]
 
 
@@ -53,7 +53,7 @@ def identified(
 
 def _by_key(scope: Scope, visit: Visit, keys: Keys | None) -> bool:
     given = header(scope, b"authorization")
-    if keys is None or given is None or not scope["path"].startswith(API + "/"):
+    if keys is None or given is None:
         return False
     kind, _, key = given.partition(" ")
     user = keys(key.strip()) if kind.lower() == "bearer" else None
@@ -79,7 +79,7 @@ def _by_cookie(scope: Scope, visit: Visit, cookie: Cookie) -> None:
         visit.cookies.append(written)
     if token is not None:
         visit.owner = f"visit:{token}"
-    elif scope["path"].startswith(API + "/"):
+    elif not any(key in _BROWSERS for key, _ in scope["headers"]):
         visit.owner = f"address:{neighbourhood(visit.address)}"  # a program without cookies
     else:
         raise Refusal(

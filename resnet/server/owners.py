@@ -123,6 +123,8 @@ class Owners:
 
     def mentions_strange(self, owner: str, text: str) -> bool:
         """Whether a path in our folder that is not the owner's occurs anywhere in a text."""
+        if self.owns(owner, text):  # the usual case; a batch names hundreds
+            return False
         for found in self._inside.finditer(text):
             with self._lock:
                 own = list(self._owners[owner].files) if owner in self._owners else []

@@ -62,6 +62,9 @@ ROUTES = (
     Route("join", f"{G}/queue/join", ("POST",), body="json"),
     Route("data", f"{G}/queue/data", stream=True),
     Route("heartbeat", f"{G}/heartbeat/", below=True, stream=True),
+    # For programs: the page's public endpoints, as gradio_client and curl ask for them.
+    Route("info", f"{G}/info", READ),
+    Route("call", f"{G}/call/", ("GET", "POST"), below=True, body="json", stream=True),
     Route("cancel", f"{G}/cancel", ("POST",), body="json"),
     Route("reset", f"{G}/reset", ("POST",), body="json"),
     Route("sign in", "/login", ("GET", "POST"), belongs=False, page=True, body="form",

@@ -75,6 +75,7 @@ class Settings:
     burst: int = _setting(120, "requests that one user may send at once")
     jobs_per_user: int = _setting(16, "jobs of one user that may wait or run at once")
     streams_per_user: int = _setting(32, "open connections of one user")
+    job_seconds: float = _setting(600.0, "a job that takes longer is stopped")
     queue_length: int = _setting(200, "jobs that may wait, of all users")
     connections: int = _setting(2000, "open connections, of all users")
     request_seconds: float = _setting(30.0, "a request's head must have arrived by then")

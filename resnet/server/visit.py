@@ -30,6 +30,7 @@ class Visit:
         route: None until found, and on requests that are refused before.
         cookies: `Set-Cookie` values to send with the answer.
         refused: why, as the metrics count it; "" if it was not.
+        over: why what it asked for should end now, a sentence; "" while it should not.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Visit:
     route: Route | None = None
     cookies: list[str] = field(default_factory=list)
     refused: str = ""
+    over: str = ""
 
 
 def visit_of(scope: Mapping[str, Any]) -> Visit:
@@ -104,6 +106,8 @@ async def refuse(scope: Mapping[str, Any], send, refusal: Refusal) -> None:
     headers = [(b"cache-control", b"no-store")]
     if refusal.retry is not None:
         headers.append((b"retry-after", str(max(1, round(refusal.retry))).encode()))
+    if refusal.status == 405 and visit.route:
+        headers.append((b"allow", ", ".join(visit.route.methods).encode()))
     if refusal.status == 413 or refusal.status == 408:
         headers.append((b"connection", b"close"))  # the rest of the body is not wanted
     if shape == "json":  # the page shows `detail`

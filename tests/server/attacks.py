@@ -132,7 +132,7 @@ def close_anothers_page(anna: Visitor, mallory: Visitor) -> bool:
 def take_more_than_a_page_needs(anna: Visitor, mallory: Visitor) -> bool:
     """Addresses of Gradio's that the page never asks for."""
     paths = (
-        "/gradio_api/queue/status", "/gradio_api/openapi.json", "/gradio_api/info", "/monitoring",
+        "/gradio_api/queue/status", "/gradio_api/openapi.json", "/monitoring",
         "/monitoring/summary", "/gradio_api/deep_link?session_hash=x", "/docs", "/openapi.json",
         "/gradio_api/token", "/gradio_api/user", "/gradio_api/startup-events", "/robots.txt",
         "/manifest.json", "/pwa_icon", "/gradio_api/runs", "/gradio_api/dev/reload",
@@ -149,7 +149,8 @@ def run_an_event_past_the_queue(anna: Visitor, mallory: Visitor) -> bool:
 
 @attack
 def call_a_component(anna: Visitor, mallory: Visitor) -> bool:
-    body = {"session_hash": "abcd", "component_id": 1, "fn_name": "x", "data": 1}
+    number = mallory.get("/config").json()["components"][0]["id"]
+    body = {"session_hash": "abcd", "component_id": number, "fn_name": "x", "data": 1}
     answer = mallory.post("/gradio_api/component_server", json=body)
     return "Function not found" in answer.text
 

@@ -57,7 +57,8 @@ def small_page(release: threading.Event) -> gr.Blocks:
         text = gr.Textbox(elem_id="text")
         kept = gr.State("")
         buttons = [gr.Button(name) for name in "abcdef"]
-        buttons[ECHO].click(lambda said: said, text, text)
+        hidden: dict[str, Any] = {"api_visibility": "private"}  # still reachable on Gradio alone
+        buttons[ECHO].click(lambda said: said, text, text, **hidden)
         buttons[SIZE].click(size, photo, [result, text])
         buttons[SLOW].click(slow, None, text, concurrency_limit=1)
         buttons[FAIL].click(fail, text, text)

@@ -2,10 +2,13 @@
 
 import threading
 
+import gradio as gr
 import httpx
 import pytest
 
 from resnet.server import limits
+from resnet.server.asking import asking
+from resnet.server.turns import owner_of
 from server.attacks import wait_for
 from server.conftest import COUNT, ECHO, SLOW, Visitor, guarded, web
 
@@ -83,11 +86,64 @@ def test_a_visitor_is_told_the_place_in_the_queue(tmp_path):
     with guarded(tmp_path / "photos") as site, Visitor(site) as first, Visitor(site) as second:
         first.join(SLOW)
         wait_for(lambda: site.page._queue.get_active_worker_count())
-        first.join(SLOW, session="page2")
         second.join(SLOW)
+        second.join(SLOW, session="page2")
         threading.Timer(0.3, site.release.set).start()
-        places = [news["rank"] for news in second.events() if news["msg"] == "estimation"]
-        assert places[0] == 1 and places == sorted(places, reverse=True)
+        news = [one["rank"] for one in second.events("page2") if one["msg"] == "estimation"]
+        assert news[0] == 1 and news == sorted(news, reverse=True)
+
+
+def test_one_visitors_many_jobs_do_not_hold_up_anothers_one(tmp_path):
+    """Turns: each visitor's first job comes before anybody's second."""
+    with (
+        guarded(tmp_path / "photos", jobs_per_user=30) as site,
+        Visitor(site) as greedy,
+        Visitor(site) as light,
+    ):
+        for i in range(12):
+            greedy.join(SLOW, session=f"page{i}").raise_for_status()
+        wait_for(lambda: site.page._queue.get_active_worker_count())
+        light.join(SLOW).raise_for_status()
+        light.join(SLOW, session="again").raise_for_status()
+        (line,) = (q.queue for q in site.page._queue.event_queue_per_concurrency_id.values())
+        whose = [owner_of(job) for job in line]
+        mine, theirs = whose[0], whose[1]
+        assert whose == [mine, theirs, mine, *[theirs] * 10] and mine != theirs
+        threading.Timer(0.1, site.release.set).start()
+        ranks = [news["rank"] for news in light.events() if news["msg"] == "estimation"]
+        assert ranks[0] == 0  # and not 11: it is told the place that it has
+
+
+def test_a_job_that_takes_too_long_ends_and_frees_its_place(tmp_path):
+    """It hears of it when it asks for the network again, as every job does."""
+    asked, ended = [], threading.Event()
+
+    def page(release: threading.Event) -> gr.Blocks:
+        def work():
+            try:
+                while not release.wait(0.02):
+                    asked.append(asking())
+            finally:
+                ended.set()
+
+        with gr.Blocks(analytics_enabled=False) as blocks:
+            text = gr.Textbox()
+            gr.Button().click(work, None, text)
+        return blocks.queue(status_update_rate=2)
+
+    with guarded(tmp_path / "photos", page, job_seconds=0.3) as site, Visitor(site) as anna:
+        end = anna.ask(0)
+        assert not end["success"] and "longer than 0.3 seconds" in end["output"]["error"]
+        assert set(asked) == {next(iter(site.front.owners._owners))}
+        wait_for(lambda: not site.page._queue.get_active_worker_count())
+    asked.clear()
+    ended.clear()
+    with guarded(tmp_path / "again", page) as site, Visitor(site) as anna:
+        anna.join(0).raise_for_status()
+        with anna.stream("GET", "/gradio_api/queue/data", params={"session_hash": anna.session}):
+            wait_for(lambda: asked)
+        assert ended.wait(10)  # the visitor left, and nobody works for nobody
+        assert not site.release.is_set()
 
 
 def test_open_pages_of_one_visitor_are_bounded(tmp_path):

@@ -135,6 +135,7 @@ def test_a_huge_form_is_refused(stranger):
 def test_an_opened_page_of_an_ended_visit_says_so(site):
     with Visitor(site) as anna:
         anna.cookies.clear()
+        anna.headers["origin"] = site.url  # as every browser sends it
         answer = anna.join(ECHO, "x")
         assert answer.status_code == 403
         assert "Load the page again" in answer.json()["detail"]
@@ -144,6 +145,7 @@ def test_visits_end_after_a_while(tmp_path, monkeypatch):
     from resnet.server import cookies
 
     with guarded(tmp_path / "photos", session_hours=1.0) as site, Visitor(site) as anna:
+        anna.headers["origin"] = site.url
         assert anna.join(ECHO, "x").status_code == 200
         now = cookies.time.time()
         monkeypatch.setattr(cookies.time, "time", lambda: now + 3700)

@@ -117,6 +117,28 @@ def test_the_command_line(tmp_path, capsys, monkeypatch):
     assert os.listdir(tmp_path).count("users") == 1
 
 
+def test_api_keys_are_kept_as_hashes_and_end_with_the_user(tmp_path, capsys):
+    path = tmp_path / "users"
+    users.add(path, "anna", "correct horse")
+    assert main(["user", "key", "anna", "--auth", str(path)]) == 0
+    key = capsys.readouterr().out.strip()
+    assert len(key) > 40 and key not in path.read_text()
+    found = users.Users(path)
+    assert found.by_key(key) == "anna" and found.check("anna", "correct horse") == "anna"
+    assert found.by_key(key[:-1]) is None and found.by_key("") is None
+    users.add(path, "anna", "another correct horse")
+    assert found.by_key(key) == "anna"  # a new password does not break her programs
+    other = users.add_key(path, "anna")
+    assert main(["user", "key", "anna", "--end", "--auth", str(path)]) == 0
+    assert capsys.readouterr().out == "2 API keys of anna ended.\n"
+    assert found.by_key(key) is None and found.by_key(other) is None
+    third = users.add_key(path, "anna")
+    assert found.by_key(third) == "anna"
+    users.remove(path, "anna")
+    assert found.by_key(third) is None
+    assert main(["user", "key", "anna", "--auth", str(path)]) == 2
+
+
 # Sign-ins
 
 
