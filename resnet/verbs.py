@@ -30,7 +30,7 @@ from resnet.draw.overlay import COLOUR_MAPS, overlay
 from resnet.engine import Engine
 from resnet.images import ImageError
 from resnet.network import ResNet50
-from resnet.report.gather import traced
+from resnet.report.content import traced
 from resnet.report.rows import block_rows
 from resnet.residual.lesions import LesionBoard
 from resnet.residual.plain import plain

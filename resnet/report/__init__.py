@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from resnet.report.bundle import files, to_zip
-    from resnet.report.gather import Choices, Report, ReportError, gather
+    from resnet.report.content import Choices, Report, ReportError, gather
     from resnet.report.html import to_html
 
 __all__ = ["Choices", "Report", "ReportError", "files", "gather", "to_html", "to_zip"]
@@ -25,4 +25,4 @@ def __getattr__(name: str):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_PLACES.get(name, 'gather')}"), name)
+    return getattr(import_module(f"{__name__}.{_PLACES.get(name, 'content')}"), name)

@@ -18,7 +18,7 @@ from resnet.draw.paths_figure import paths_figure
 from resnet.draw.wiring import Answer, Style, wiring_svg, wiring_text
 from resnet.report import manifest as about
 from resnet.report.figures import FIGURES, PARTNERS, drawn
-from resnet.report.gather import Report
+from resnet.report.content import Report
 from resnet.report.rows import block_rows, table_html
 from resnet.report.styles import sheet
 from resnet.residual import shortcut_readouts

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from resnet.cli.trace_files import PACKAGES
 from resnet.detectors.catalogue import catalogue
-from resnet.report.gather import Report
+from resnet.report.content import Report
 
 FORMAT = 1  # of manifest.json
 NAME = "manifest.json"

@@ -85,5 +85,5 @@ def _cell(value: float | None, form: str) -> str:
 
 
 def _flip(row: dict, key: str) -> str:
-    flips = key.startswith("cut_") and row[key.replace("cut", "flips")]
+    flips = key.startswith("cut_") and row[f"flips_{key.removeprefix('cut_')}"]
     return ' <b class="flips" title="the answer becomes another">×</b>' if flips else ""
