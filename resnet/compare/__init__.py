@@ -11,6 +11,7 @@ from resnet.compare.damage import DAMAGES, Damage, apply, damaged, scene
 from resnet.compare.detections import Matches, match
 from resnet.compare.faithful import Faithfulness, curves, picture_at
 from resnet.compare.league import League, LeagueRow, league
+from resnet.compare.maps import Likeness, MapPair, likeness, on_one_scale
 from resnet.compare.measures import Curve
 from resnet.compare.pointing import Pointed, Pointing, pointing
 from resnet.compare.streams import Parting, StreamRow, linear_cka, where_they_part
@@ -27,6 +28,8 @@ __all__ = [
     "Faithfulness",
     "League",
     "LeagueRow",
+    "Likeness",
+    "MapPair",
     "Matches",
     "Parting",
     "Pointed",
@@ -41,9 +44,11 @@ __all__ = [
     "curves",
     "damaged",
     "league",
+    "likeness",
     "linear_cka",
     "look_at",
     "match",
+    "on_one_scale",
     "picture_at",
     "pointing",
     "scene",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ BATCH = 6  # views at once: about 100 MB at 224 pixels; on a CPU more is no fast
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the upright photo
 Progress = Callable[[int, int], None]  # done, of how many
 Cancelled = Callable[[], bool]
+Lock = AbstractContextManager  # held during a pass, so that others have their turn in between
+NO_LOCK: Lock = nullcontext()
 
 
 class CompareError(ValueError):
@@ -59,14 +62,15 @@ def check_box(box: Sequence[float], size: tuple[int, int]) -> Box:
     return x0, y0, x1, y1
 
 
-def forward(net: ResNet50, x: Tensor, plan: Plan | None = None) -> Tensor:
+def forward(net: ResNet50, x: Tensor, plan: Plan | None = None, lock: Lock = NO_LOCK) -> Tensor:
     """Logits of a batch, float32 [N, classes] on the CPU; no activation is kept.
 
     Args:
         x: normalised views [N, 3, H, W].
         plan: of a changed network (`resnet.residual.plan_of`); as trained if None.
+        lock: held meanwhile.
     """
-    with forward_only(net):
+    with lock, forward_only(net):
         stream = net.stem(x.to(net.device, memory_format=torch.channels_last))
         for step in baseline(net.block_names) if plan is None else plan:
             stream = net.block(step.block)(stream, step.shortcut, step.branch)

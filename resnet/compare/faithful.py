@@ -10,7 +10,15 @@ from PIL import Image
 
 from resnet import cam
 from resnet.analysis import Analysis
-from resnet.compare.base import BATCH, Cancelled, CompareError, Progress, never
+from resnet.compare.base import (
+    BATCH,
+    NO_LOCK,
+    Cancelled,
+    CompareError,
+    Lock,
+    Progress,
+    never,
+)
 from resnet.compare.measures import STEPS, Curve, Kind, Stopped, curve_of, subject
 from resnet.compare.ranking import hottest_first
 from resnet.residual.plain import plain
@@ -53,6 +61,7 @@ def curves(
     progress: Progress | None = None,
     cancelled: Cancelled = never,
     batch: int = BATCH,
+    lock: Lock = NO_LOCK,
 ) -> Faithfulness:
     """Deletion and insertion of one heat map; 2 (steps + 1) views through the network.
 
@@ -62,13 +71,14 @@ def curves(
         seed: decides between pixels of the same heat, see `hottest_first`.
         progress: called with (views done, views in all).
         cancelled: asked between batches; a curve that is not finished is left out.
+        lock: held during each pass.
 
     Raises:
         CompareError: steps out of range.
     """
     check_steps(steps)
     started = time.perf_counter()
-    what = subject(analysis, heat.index)
+    what = subject(analysis, heat.index, lock)
     order = hottest_first(heat.grid, what.size, seed)
     done = 0
 

@@ -10,7 +10,16 @@ import numpy as np
 
 from resnet import cam
 from resnet.analysis import Analysis
-from resnet.compare.base import BATCH, Cancelled, CompareError, Progress, listed, never
+from resnet.compare.base import (
+    BATCH,
+    NO_LOCK,
+    Cancelled,
+    CompareError,
+    Lock,
+    Progress,
+    listed,
+    never,
+)
 from resnet.compare.faithful import check_steps
 from resnet.compare.measures import (
     PERCENTILES,
@@ -127,6 +136,7 @@ def league(
     percentiles: Sequence[int] = PERCENTILES,
     seed: int = 0,
     batch: int = BATCH,
+    lock: Lock = NO_LOCK,
 ) -> League:
     """Make every method's map of one class and measure how faithful each is on this photo.
 
@@ -141,6 +151,7 @@ def league(
         steps: of both curves.
         percentiles: of ROAD; none to leave it out, which saves seconds a map.
         seed: of the random map and of ties.
+        lock: held during each pass.
 
     Raises:
         CompareError: steps or a percentile out of range.
@@ -156,7 +167,7 @@ def league(
     skipped = tuple(m for m in wanted if m == "cam" and block != last)
     wanted = tuple(m for m in wanted if m not in skipped)
     started = time.perf_counter()
-    what = subject(analysis, index)
+    what = subject(analysis, index, lock)
     job = _Job(what, steps, tuple(percentiles), seed, batch, progress, cancelled, len(wanted) + 1)
     rows: list[LeagueRow] = []
     chance, complete = None, False

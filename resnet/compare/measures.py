@@ -29,7 +29,7 @@ from torch import Tensor
 
 from resnet import cam
 from resnet.analysis import Analysis
-from resnet.compare.base import BATCH, forward, in_batches
+from resnet.compare.base import BATCH, NO_LOCK, Lock, forward, in_batches
 from resnet.compare.operations import blurred
 from resnet.compare.ranking import ranks
 from resnet.residual.gains import plan_of
@@ -98,14 +98,18 @@ class Subject:
         return torch.from_numpy(ranks(order)).view(self.view.shape[2:])
 
 
-def subject(analysis: Analysis, index: int) -> Subject:
-    """Of one class; of the changed network where the analysis is of one."""
+def subject(analysis: Analysis, index: int, lock: Lock = NO_LOCK) -> Subject:
+    """Of one class; of the changed network where the analysis is of one.
+
+    Args:
+        lock: held during each pass.
+    """
     net, plan = analysis.net, plan_of(analysis.trace)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (net.spec.mean, net.spec.std))
     view = to_tensor(analysis.view.image, net.spec)
 
     def score(x: Tensor) -> Tensor:
-        return forward(net, x, plan).softmax(1)[:, index]
+        return forward(net, x, plan, lock).softmax(1)[:, index]
 
     return Subject(view, blurred(view, SIGMA, RADIUS), score, mean, std)
 

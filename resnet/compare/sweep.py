@@ -14,8 +14,10 @@ from resnet.cam import HeatMap
 from resnet.classify import Prediction, top
 from resnet.compare.base import (
     BATCH,
+    NO_LOCK,
     Cancelled,
     CompareError,
+    Lock,
     Progress,
     forward,
     in_batches,
@@ -96,6 +98,7 @@ def sweep(
     index: int | None = None,
     plan: Plan | None = None,
     batch: int = BATCH,
+    lock: Lock = NO_LOCK,
 ) -> Sweep:
     """Damage a photo at evenly spaced strengths and ask the network about each copy.
 
@@ -110,6 +113,7 @@ def sweep(
         index: class to follow; the answer at strength 0 if None.
         plan: of a changed network; as trained if None.
         batch: copies at once.
+        lock: held during each pass.
 
     Raises:
         CompareError: as `damaged`, or steps out of range.
@@ -128,7 +132,7 @@ def sweep(
     for x in in_batches(views(strengths), batch):
         if cancelled():
             break
-        logits += forward(net, x, plan)
+        logits += forward(net, x, plan, lock)
         if progress:
             progress(len(logits), len(strengths))
     rows, followed = _rows(net, name, strengths, logits, index)

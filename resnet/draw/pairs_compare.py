@@ -35,7 +35,7 @@ def pairs_figure(comparison: Mapping, titles: Sequence[str] = ("A", "B")) -> str
     for k, row in enumerate(rows):
         parts.append(_row(row, HEAD + ROW * k, scale))
     notes = [comparison["sentence"], "Rank is the place among all classes; ▲ stands higher in B."]
-    return chart.frame("pairs", (WIDTH, bottom + 8), _words(rows), parts, notes)
+    return chart.frame("both-answers", (WIDTH, bottom + 8), _words(rows), parts, notes)
 
 
 def _row(row: Mapping, y: float, scale: Scale) -> str:

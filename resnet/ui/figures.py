@@ -95,6 +95,11 @@ def _steps(work, draw: Callable[..., str], name: str, words: str) -> Iterator[st
             yield f"{head}{draw(found)}{claim_html(name, None)}</div>"
 
 
-def save_picture(button: gr.Button) -> None:
-    """A click saves the visible figure as a PNG at twice its size, made by the browser."""
-    button.click(None, None, None, js=_SAVE_PICTURE)
+def save_picture(button: gr.Button, panel: str = ".figure-panel") -> None:
+    """A click saves the visible figure as a PNG at twice its size, made by the browser.
+
+    Args:
+        panel: CSS selector of what holds the figure; the first that is in view is taken.
+    """
+    js = _SAVE_PICTURE.replace("'.figure-panel'", f"'{panel}'")
+    button.click(None, None, None, js=js)

@@ -99,12 +99,15 @@ def before_after_html(base: Analysis, now: Analysis) -> str:
     )
 
 
-def inside_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab) -> None:
+def inside_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab) -> gr.State:
     """Build the tab inside the current `gr.Blocks`.
 
     Args:
         shared: the page's photo, which the tab *Classify* owns.
         tab: this tab; its figures are worked out when it is opened.
+
+    Returns:
+        the visitor's `Bench`: what they have set.
     """
     net = engine.net
     bench = gr.State(Bench())
@@ -228,3 +231,4 @@ def inside_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab) -> None:
         [measure.input, chosen.input], show, inputs, everything, trigger_mode="always_last", **model
     )
     bench.change(button_name, bench, tour, **quiet)
+    return bench

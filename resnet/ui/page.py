@@ -13,6 +13,7 @@ from resnet.ui.about import about_tab
 from resnet.ui.api import endpoints
 from resnet.ui.batch import batch_tab
 from resnet.ui.classify import classify_tab
+from resnet.ui.compare import compare_tab
 from resnet.ui.detect import detect_tab
 from resnet.ui.gallery import follow_photos, gallery_strip
 from resnet.ui.inside import inside_tab
@@ -56,7 +57,9 @@ def build(engine: Engine, detector: str = "auto") -> gr.Blocks:
             with gr.Tab("Detect", id="detect") as detect:
                 detect_tab(engine, shared, detect, detector)
             with gr.Tab("Inside", id="inside") as inside:
-                inside_tab(engine, shared, inside)
+                bench = inside_tab(engine, shared, inside)
+            with gr.Tab("Compare", id="compare") as compare:
+                compare_tab(engine, shared, compare, bench)
             with gr.Tab("Batch", id="batch") as batch:
                 batch_tab(engine, shared, batch)
             with gr.Tab("About", id="about"):

@@ -13,6 +13,8 @@ SHEETS = (
     "blockpanel.css",
     "boxes.css",
     "detect.css",
+    "compare_figures.css",
+    "compare.css",
     "batch.css",
     "gallery.css",
 )
