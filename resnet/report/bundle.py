@@ -19,8 +19,8 @@ from resnet.draw.boxes import draw_boxes
 from resnet.draw.encode import encode
 from resnet.draw.overlay import overlay
 from resnet.report import manifest as about
-from resnet.report.figures import table
 from resnet.report.content import Report
+from resnet.report.figures import table
 from resnet.report.html import to_html
 from resnet.report.rows import block_rows
 from resnet.view import to_tensor

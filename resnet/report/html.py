@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 import numpy as np
 
 from resnet import cam
 from resnet.analysis import place
+from resnet.cli.trace import Traced
 from resnet.detectors.catalogue import catalogue
 from resnet.draw.answers import answers_html, percent
 from resnet.draw.box_colours import colour_of
@@ -17,12 +19,12 @@ from resnet.draw.overlay import SIGNED_MAP, overlay, palette
 from resnet.draw.paths_figure import paths_figure
 from resnet.draw.wiring import Answer, Style, wiring_svg, wiring_text
 from resnet.report import manifest as about
-from resnet.report.figures import FIGURES, PARTNERS, drawn
 from resnet.report.content import Report
+from resnet.report.figures import FIGURES, PARTNERS, drawn
 from resnet.report.rows import block_rows, table_html
 from resnet.report.styles import sheet
 from resnet.residual import shortcut_readouts
-from resnet.ui.wires import MEASURES, carried, states
+from resnet.ui.wires import MEASURES, Carried, carried, states
 
 SIDE = 900  # pixels of a photo in the report
 # The browser itself refuses whatever this file should ever ask for.
@@ -144,7 +146,7 @@ def _detect(report: Report) -> str:
         f'<th scope="col">score</th><th scope="col">box, pixels</th></tr></thead><tbody>{rows}'
         "</tbody></table></div>"
     )
-    body = f'<div class="pair">{figure}{table if len(shown) else ""}</div>'
+    body = f'<div class="pair">{_at_rest(figure)}{table if len(shown) else ""}</div>'
     return f'<section id="detect"><h2>Detect</h2>{body}</section>'
 
 
@@ -163,17 +165,16 @@ def _inside(report: Report) -> str:
 
 def _wires(report: Report) -> str:
     """The diagram by signal, by evidence and by gradient, as it is on the page but at rest."""
-    analysis, index = report.analysis, report.traced.index
+    analysis = report.analysis
     first = analysis.top(1)[0]
     answer = Answer(first.label, first.probability)
     photo = image_uri(shrink(analysis.view.image, 120), quality=80)
     figures = []
     for measure in SHOWN:
-        blocks = states(analysis, carried(analysis, measure, index), {}, measure, False)
+        blocks = states(analysis, _carried(report.traced, measure), {}, measure, False)
         style = Style(MEASURES[measure], photo=photo)
         drawings = "".join(wiring_svg(blocks, answer, style, kind) for kind in ("wide", "tall"))
-        # At rest nothing can be pressed or reached by the keyboard.
-        drawings = drawings.replace(' tabindex="0"', "").replace(' role="button"', "")
+        drawings = _at_rest(drawings).replace(' tabindex="0"', "")
         said = escape(wiring_text(blocks, answer, MEASURES[measure]))
         figures.append(
             f'<figure class="wiring"><div class="wiring-drawing">{drawings}</div>'
@@ -181,6 +182,17 @@ def _wires(report: Report) -> str:
             f'<span class="wiring-said">{said}</span></figcaption></figure>'
         )
     return "".join(figures)
+
+
+def _carried(traced: Traced, measure: str) -> Carried:
+    """As `carried`, of the network as trained, from the passes that were made already."""
+    if measure == "evidence":
+        found = {b.block: (b.shortcut, b.branch) for b in traced.evidence.blocks}
+    elif measure == "gradient":
+        found = {b.block: (b.norm_shortcut, b.norm_branch) for b in traced.highway.blocks}
+    else:
+        return carried(traced.analysis, measure, traced.index)
+    return {name: {"shortcut": s, "branch": f} for name, (s, f) in found.items()}
 
 
 def _panels(report: Report) -> list[str]:
@@ -207,10 +219,16 @@ def _panels(report: Report) -> list[str]:
     return panels
 
 
+_LIVE = re.compile(
+    r' role="(?:button|switch)"| aria-(?:pressed|checked)="\w+"| data-tip="[^"]*"'
+    r"|; press Enter to look inside| Press Enter to make this cut\.|\n?click to [\w ]+(?=</title>)"
+    r"| Click a bar to make that cut in the diagram\."
+)
+
+
 def _at_rest(html: str) -> str:
-    """A figure without what only the page can answer: bars that cut a wire when pressed."""
-    html = html.replace(" Click a bar to make that cut in the diagram.", "")
-    return html.replace(' role="button"', "").replace("cut-button", "column")
+    """A figure without what only the page can answer: nothing here can be pressed."""
+    return _LIVE.sub("", html).replace("cut-button", "column")
 
 
 def _made(report: Report) -> str:
