@@ -62,7 +62,8 @@ def assemble(engine: Any, options: argparse.Namespace, chosen: Settings) -> Any:
     from resnet.server.app import create_app
     from resnet.ui.page import build
 
-    return create_app(engine, chosen, build(engine, options.detector))
+    page = build(engine, options.detector)
+    return create_app(engine, chosen, page, deleted=engine.forget)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -44,6 +44,7 @@ class Front:
                  deleted: Callable[[str], None]):  # fmt: skip
         self.page, self.gradio_app, self.settings = page, gradio_app, settings
         self.stopping = False
+        self.work: Any = None  # the HTTP API's, if there is one
         self.metrics = Metrics()
         self.owners = Owners(settings, folder, self.end_session, deleted)
         self.room = limits.Room(settings, folder, self.owners.used)
@@ -61,8 +62,8 @@ class Front:
             self.metrics.watch(name, text, read)
 
     def working(self) -> bool:
-        """Whether a job waits or runs."""
-        return bool(self.page._queue.event_ids_to_events)
+        """Whether a job waits or runs, of the page or of a program."""
+        return bool(self.page._queue.event_ids_to_events or (self.work and self.work.places.busy))
 
     def close_streams(self) -> None:
         """End what would stay open for ever."""
@@ -87,17 +88,16 @@ def create_app(
     *,
     folder: Path | None = None,
     probe: Callable[[], None] | None = None,
-    api: Sequence[APIRouter] = (),
     deleted: Callable[[str], None] = lambda path: None,
 ) -> FastAPI:
     """The whole server, ready for `serve`.  Call `storage.open_folder` before.
 
     Args:
-        engine: of the page; the probe for /readyz looks at its `net`.
+        engine: of the page and the HTTP API; the probe for /readyz looks at its `net`.  Without
+            one there is no API.
         page: a `gr.Blocks`; `resnet.ui.page.build(engine)` if None.
         folder: for photos; GRADIO_TEMP_DIR if None, which `open_folder` sets.
         probe: what /readyz runs in a thread; raises if the model is not well.
-        api: routers under /api/v1.  Their handlers read `visit_of(request.scope).owner`.
         deleted: told the path of each file that goes, so that nothing made from it is kept.
 
     Raises:
@@ -117,7 +117,7 @@ def create_app(
 
     page = build(engine) if page is None else page
     page.delete_cache = None  # the sweep below knows what is in use; Gradio goes by age alone
-    known = routes.ROUTES + (routes.API_ROUTES if api else ())
+    known = routes.ROUTES + (routes.API_ROUTES if engine is not None else ())
     known = tuple(r for r in known if users is not None or r.name not in ("sign in", "sign out"))
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=_life)
     # Added before mounting: Gradio looks for it, and leaves CORS alone if it is there.
@@ -182,10 +182,23 @@ def create_app(
         login = Login(settings, users, cookie, sign_ins, front.metrics)
         app.add_route("/login", login.sign_in, ["GET", "POST"])
         app.add_route("/logout", login.sign_out, ["GET", "POST"])
-    for router in api:
-        app.include_router(router, prefix=routes.API)
+    if engine is not None:
+        front.work = _add_api(app, engine, front)
+        engine.told.listen(front.metrics.hear)
     app.routes.append(mounted)
     return app
+
+
+def _add_api(app: FastAPI, engine: Any, front: Front) -> Any:
+    from resnet.server.api import problems, schema, verbs
+    from resnet.server.api.work import Work
+
+    work = Work(front.settings, front.owners, front.room, front.metrics)
+    router = verbs.router(engine, work)
+    app.include_router(router, prefix=routes.API)
+    app.include_router(schema.describe(router, front.settings), prefix=routes.API)
+    problems.install(app)
+    return work
 
 
 def mount_options(settings: Settings) -> dict[str, Any]:

@@ -22,6 +22,7 @@ def limited_body(app, settings: Settings):
         "none": 0,
         "form": FORM,
         "json": int(settings.max_json_kb * 1024),
+        "photos": int((2 * settings.max_file_mb + 0.1) * MB),  # a comparison takes two
         "upload": int(settings.max_request_mb * MB),
     }
     slowest = settings.body_kb_per_second * 1024

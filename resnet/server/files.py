@@ -91,8 +91,9 @@ class Files:
                 sent = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
                 for part in sent:
                     self.room.for_photos(part.size or 0)
+                    name = part.filename or ""
                     kept.append(
-                        await anyio.to_thread.run_sync(self._keep, part.file, part.filename or "")
+                        await anyio.to_thread.run_sync(keep, self.owners.folder, part.file, name)
                     )
             finally:
                 await form.close()
@@ -118,20 +119,6 @@ class Files:
             self.metrics.uploads.inc(size)
         return JSONResponse(kept)
 
-    def _keep(self, file: IO[bytes], name: str) -> str:
-        """Move a file's content into a folder of a random name; the path."""
-        folder = self.owners.folder / "uploads" / secrets.token_urlsafe(24)
-        folder.mkdir(mode=0o700)
-        path = folder / clean_name(name)
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(handle, "wb") as new:
-                shutil.copyfileobj(file, new, 1 << 20)
-        except OSError:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        return str(path)
-
     async def file(self, request: Request) -> Response:
         """A file of one's own, or an example."""
         owner = visit_of(request.scope).owner
@@ -155,6 +142,29 @@ class Files:
                 return StreamingResponse(self._progress.told(key), media_type="text/event-stream")
             await asyncio.sleep(_POLL)
         raise not_found()
+
+
+def keep(private: Path, file: IO[bytes], name: str) -> str:
+    """Copy a file's content into a folder of a random name; the path.
+
+    Args:
+        private: the folder of everything private.
+        name: the file's own.
+
+    Raises:
+        OSError: there is no room; nothing is left behind.
+    """
+    folder = private / "uploads" / secrets.token_urlsafe(24)
+    folder.mkdir(mode=0o700)
+    path = folder / clean_name(name)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(handle, "wb") as new:
+            shutil.copyfileobj(file, new, 1 << 20)
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return str(path)
 
 
 def clean_name(name: str) -> str:

@@ -36,7 +36,7 @@ def identified(
             elif sign_ins is not None:
                 token = cookie.read(scope)
                 visit.user = sign_ins.user(token) if token else None
-                if visit.user is None and visit.route.name == "page":
+                if visit.user is None and visit.route.page:
                     to = (b"location", (settings.prefix + "/login").encode())
                     await answer(send, 303, b"", "text/plain", [to])
                     return

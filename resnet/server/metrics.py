@@ -24,8 +24,7 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64)
 class Metrics:
     """All figures of one server, in a registry of its own.
 
-    The engine's side is fed by whoever wires it: `stage.labels("trunk").observe(seconds)`,
-    `batch.observe(photos)`, `cache.labels("hit").inc()`.
+    The engine's side is told through `hear`.
     """
 
     def __init__(self) -> None:
@@ -70,6 +69,15 @@ class Metrics:
             self.seconds.labels(route).observe(seconds)
         if refused:
             self.refused.labels(refused).inc()
+
+    def hear(self, what: str, which: str, amount: float) -> None:
+        """One figure of the engine's: what `resnet.engine.stats.Stats.listen` passes on."""
+        if what == "stage":
+            self.stage.labels(which).observe(amount)
+        elif what == "batch":
+            self.batch.observe(amount)
+        elif what == "cache":
+            self.cache.labels(which).inc(amount)
 
     def watch(self, name: str, text: str, read: Callable[[], float | None]) -> None:
         """Add a figure that is read when it is asked for; None leaves it out."""

@@ -103,6 +103,12 @@ class Owners:
             while len(files) > 1 and sum(files.values()) > self._settings.user_disk_mb * MB:
                 self._let_go(owner, next(iter(files)))
 
+    def remove(self, owner: str, path: str) -> None:
+        """A file that the owner needs no longer: it is deleted."""
+        with self._lock:
+            if owner in self._owners:
+                self._let_go(owner, path)
+
     def claim(self, owner: str, path: str) -> None:
         """A file that was made for the owner.  Uploads cannot be claimed: they were sent.
 

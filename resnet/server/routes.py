@@ -9,8 +9,9 @@ from typing import Literal
 from resnet.server.visit import NOT_FOUND, Refusal, Scope, visit_of
 
 Shape = Literal["html", "json", "text", "problem"]
-Body = Literal["none", "json", "form", "upload"]
+Body = Literal["none", "json", "form", "upload", "photos"]
 API = "/api/v1"
+VERBS = ("classify", "explain", "detect", "trace", "lesions", "compare")
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,11 @@ ROUTES = (
 API_ROUTES = (
     Route("api docs", f"{API}/docs", READ, page=True, shape="html"),
     Route("api schema", f"{API}/openapi.json", READ, shape="problem"),
-    Route("api", f"{API}/", ("GET", "HEAD", "POST", "DELETE"), below=True, body="upload",
-          shape="problem"),
+    *(
+        Route("api", f"{API}/{verb}", ("POST",), body="photos", shape="problem")
+        for verb in VERBS
+    ),
+    Route("api else", f"{API}/", ("GET",), below=True, shape="problem"),
 )  # fmt: skip
 
 _ODD = re.compile(r"[\x00-\x1f\x7f\\]|//|(^|/)\.\.?(/|$)")

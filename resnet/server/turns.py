@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from resnet.server.asking import LEFT
 from resnet.server.logs import LOG, fault
 from resnet.server.visit import KEY, Visit
+
+LEFT = "The visitor has left."
 
 
 class Line(list):
@@ -21,22 +22,23 @@ class Line(list):
 
     Args:
         running: how many jobs of an owner run now; they count as turns already had.
+        owner: of a job.
 
     Attributes:
         at: where the last job was put.
     """
 
-    def __init__(self, running: Callable[[str], int]):
+    def __init__(self, running: Callable[[str], int], owner: Callable[[Any], str] | None = None):
         super().__init__()
-        self._running, self.at = running, 0
+        self._running, self._owner, self.at = running, owner or owner_of, 0
 
     def append(self, job: Any) -> None:
         """Put a job where its owner's turn is."""
-        mine = owner_of(job)
-        turn = self._running(mine) + sum(owner_of(other) == mine for other in self)
+        mine = self._owner(job)
+        turn = self._running(mine) + sum(self._owner(other) == mine for other in self)
         before: Counter[str] = Counter()
         for at, other in enumerate(self):
-            whose = owner_of(other)
+            whose = self._owner(other)
             if self._running(whose) + before[whose] > turn:
                 self.at = at
                 self.insert(at, job)
@@ -47,7 +49,7 @@ class Line(list):
 
 
 def take_turns(queue: Any) -> None:
-    """Have a Gradio queue serve its users in turns."""
+    """Have a Gradio queue serve its users in turns, and tell the engine for whom a job works."""
 
     def running(owner: str) -> int:
         return sum(owner_of(job) == owner for job in active(queue))
@@ -65,7 +67,25 @@ def take_turns(queue: Any) -> None:
             after = queue.event_queue_per_concurrency_id[concurrency_id].queue.at
         tell(concurrency_id, after)
 
+    process = queue.process_events
+
+    async def processed(jobs: list[Any], *rest: Any) -> None:
+        if visit := visit_of_job(jobs[0]):
+            work_for(visit)
+        await process(jobs, *rest)
+
     queue.create_event_queue_for_fn, queue.broadcast_estimations = created, told
+    queue.process_events = processed
+
+
+def work_for(visit: Visit) -> None:
+    """What this task, and threads that it starts, asks of the engine from now on is for a visit.
+
+    So the network's turns go round between owners, and a job that is over ends at its next turn.
+    """
+    from resnet.engine import CALLER, Caller  # here, because it brings torch with it
+
+    CALLER.set(Caller(visit.owner, gone=lambda: bool(visit.over)))
 
 
 def active(queue: Any) -> Iterator[Any]:
@@ -87,7 +107,7 @@ def owner_of(job: Any) -> str:
 async def watch_jobs(queue: Any, seconds: float, every: float = 0.5) -> None:
     """Tell jobs that run too long, or whose visitor has left, to end; never returns.
 
-    They hear of it when they ask for their next turn; see `asking`.
+    They hear of it when they ask the engine for their next turn; see `work_for`.
     """
     begun: dict[str, float] = {}
     words = f"This took longer than {seconds:g} seconds and was stopped. Ask for less at once."

@@ -27,9 +27,7 @@ _LINE = re.compile(
 )
 SHORTEST, LONGEST = 10, 256  # characters of a password
 _HASHER = PasswordHasher()  # RFC 9106's second choice: Argon2id, 64 MiB, 3 passes
-_HEADER = (
-    "# Users of the ResNet-50 page. Change it with: python -m resnet user add|remove|key|list\n"
-)
+_HEADER = "# Users of the ResNet-50 page; made by: python -m resnet user add|remove|key|list\n"
 KEYS = 10  # API keys of one user
 _KEY = "resnet_"  # how each begins, so that a leaked one is recognised
 

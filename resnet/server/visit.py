@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from html import escape
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -126,9 +127,10 @@ def problem(refusal: Refusal, request_id: str) -> dict[str, Any]:
     """RFC 9457 problem details of a refusal."""
     return {
         "type": "about:blank",
-        "title": refusal.reason,
+        "title": HTTPStatus(refusal.status).phrase,
         "status": refusal.status,
         "detail": refusal.sentence,
+        "reason": refusal.reason,
         "instance": f"urn:request:{request_id}",
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -30,7 +31,8 @@ def watched(work: Work[Result]) -> Iterator[tuple[int, int] | Result]:
         except Exception as error:
             news.put(("error", error))
 
-    threading.Thread(target=run, daemon=True, name="background").start()
+    context = contextvars.copy_context()  # the engine asks it for whom the thread works
+    threading.Thread(target=context.run, args=(run,), daemon=True, name="background").start()
     try:
         while True:
             kind, value = news.get()
