@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def detect_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, detector: str =
     look = gr.State(Look())
     first = source.default(detector)
     labels = engine.net.labels
+    seconds: dict[str, float] = {}  # detector -> what its last photo took here
     gr.HTML(_INTRO, apply_default_css=False)
     with gr.Row(elem_classes="presets detect-photos"):
         strip = example_strip("detect-examples")
@@ -61,7 +63,7 @@ def detect_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, detector: str =
             [("none", ""), *source.choices()], value="", label="Side by side with",
             filterable=False, elem_id="detector-two", min_width=220, scale=2,
         )  # fmt: skip
-    note = gr.HTML(picker_of(first, None), apply_default_css=False, elem_id="detector-note")
+    note = gr.HTML(picker_of(first, seconds), apply_default_css=False, elem_id="detector-note")
     fetched = fetch_offer(name)
     with gr.Row(elem_classes="controls second", visible=False) as heat_row:
         heat_class = gr.Dropdown(
@@ -96,7 +98,7 @@ def detect_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, detector: str =
             return {
                 look: Look(detector=name), view: EMPTY, times: hidden(), problem: hidden(),
                 heat_row: gr.update(visible=HEAT in (name, second)),
-                note: picker_of(name, None),
+                note: picker_of(name, seconds),
             }  # fmt: skip
         try:
             base = engine.open(path)
@@ -108,6 +110,7 @@ def detect_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, detector: str =
             parts, titles = [], []
             for each in dict.fromkeys(filter(None, (name, second))):
                 parts.append(source.everything(engine, path, each, int(index), share))
+                seconds[each] = parts[-1].seconds
                 titles.append(source.title_of(each))
             if state.cut is not None and name != HEAT:
                 parts[1:] = [under_cut(engine, path, name, state.cut)]
@@ -116,7 +119,7 @@ def detect_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, detector: str =
         except (ImageError, DetectorError) as error:
             return {
                 problem: shown(messages.problem(str(error))),
-                note: picker_of(name, None),
+                note: picker_of(name, seconds),
                 heat_row: gr.update(visible=HEAT in (name, second)),
             }
         # The score of a heat map's box is no probability: the other slider is its threshold.
@@ -134,7 +137,7 @@ def detect_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, detector: str =
             look: state,
             view: view_html(photo, kept, titles, state.selected, words),
             times: shown(times_html(everything, source.input_size(engine, path, name))),
-            note: picker_of(name, everything, share),
+            note: picker_of(name, seconds, share),
             only: gr.update(choices=names, value=wanted),
             problem: hidden(),
             heat_row: gr.update(visible=HEAT in (name, second)),
@@ -188,11 +191,17 @@ def detect_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, detector: str =
     downloads_row(engine, inputs)
 
 
-def picker_of(name: str, found: Detections | None, share: float = 0.3) -> str:
-    """The line under the picker."""
+def picker_of(name: str, seconds: Mapping[str, float], share: float = 0.3) -> str:
+    """What stands under the picker.
+
+    Args:
+        seconds: detector -> what a photo took here, of those that have run.
+        share: of HEAT, the threshold.
+    """
     if name == HEAT:
         return source.measured_html(share)
     from resnet.detectors import library
 
-    here = name == "offline" or library.is_here(name)
-    return picker_html(catalogue()[name], here, found.seconds if found else None)
+    known = catalogue()
+    here = [each for each in known if each == "offline" or library.is_here(each)]
+    return picker_html(known[name], known.values(), here, seconds)

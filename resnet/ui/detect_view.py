@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -135,19 +135,53 @@ def _comparison(shown: Sequence[Detections], titles: Sequence[str]) -> str:
     )
 
 
-def picker_html(info: DetectorInfo, here: bool, seconds: float | None) -> str:
-    """One line on a detector: classes, AP and where it is from, size, speed here, download."""
-    speed = f"{seconds:.1f} s a photo here" if seconds else "not run here yet"
-    place = "ships with this page" if not info.url else "on this server" if here else "a download"
-    ap = f"AP {info.ap:.1f}" + (f", AP50 {info.ap50:.1f}" if info.ap50 is not None else "")
+def picker_html(
+    info: DetectorInfo,
+    infos: Iterable[DetectorInfo],
+    here: Collection[str],
+    seconds: Mapping[str, float],
+) -> str:
+    """What is known of the chosen detector in a line, and of all of them in a table to unfold.
+
+    Args:
+        info: the chosen one.
+        infos: all that can be chosen.
+        here: names of those that need no download.
+        seconds: name -> what a photo took on this machine, of those that have run.
+    """
+    speed = f"{seconds[info.name]:.1f} s a photo here" if info.name in seconds else "not run yet"
     facts = [
         f"{info.classes} kinds of thing",
-        f"{ap} ({info.ap_from})",
+        f"{_ap(info)} on {info.ap_from}",
         f"trained on {info.trained_on}",
-        f"{info.megabytes:.0f} MB, {place}",
+        f"{info.megabytes:.0f} MB, {_place(info, here)}",
         speed,
     ]
-    return f'<p class="hint">{escape(" · ".join(facts))}</p>'
+    rows = "".join(
+        f"<tr{' class=chosen' if each.name == info.name else ''}>"
+        f'<th scope="row">{escape(each.title)}</th><td>{each.classes}</td>'
+        f"<td>{_ap(each)}<br><small>{escape(each.ap_from)}</small></td>"
+        f"<td>{each.megabytes:.0f} MB, {_place(each, here)}</td>"
+        f"<td>{f'{seconds[each.name]:.1f} s' if each.name in seconds else '–'}</td></tr>"
+        for each in infos
+    )
+    heads = ("detector", "kinds", "AP of its boxes, and on what", "weights", "a photo here")
+    head = "".join(f'<th scope="col">{title}</th>' for title in heads)
+    return (
+        f'<p class="hint">{escape(" · ".join(facts))}</p><details class="detectors"><summary>All '
+        f'detectors</summary><div class="table-scroll"><table class="things"><thead><tr>{head}'
+        f"</tr></thead><tbody>{rows}</tbody></table></div></details>"
+    )
+
+
+def _ap(info: DetectorInfo) -> str:
+    return f"AP {info.ap:.1f}" + (f", AP50 {info.ap50:.1f}" if info.ap50 is not None else "")
+
+
+def _place(info: DetectorInfo, here: Collection[str]) -> str:
+    if not info.url:
+        return "ships with this page"
+    return "on this server" if info.name in here else "a download"
 
 
 def times_html(found: Detections, size: tuple[int, int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import gradio as gr
 from gradio.events import Dependency
@@ -141,7 +142,7 @@ def why_part(
         return replace(look, cut=None)
 
     inputs = [look, name, score]
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     running = start.click(
         measure, inputs, board, concurrency_id="long", concurrency_limit=2, **quiet
     )
