@@ -74,6 +74,10 @@ METHODS: dict[str, Method] = {
     ),
 }
 
+# At the last block every position's gradient is the class's row of `fc` over h w: these are the
+# positive part of the exact CAM, with no backward pass and without the package, slow to import.
+CLOSED = ("gradcam", "hirescam")
+
 
 class CamError(ValueError):
     """A method or block that does not exist or does not go together."""
@@ -154,6 +158,9 @@ def heatmap(
         if block != last:
             raise CamError(f"The exact CAM exists at the last block, {last}, only; try HiResCAM.")
         return HeatMap(exact_cam(activation, net.fc.weight[index]), index, method, block, True)
+    if block == last and method in CLOSED:
+        grid = np.maximum(exact_cam(activation, net.fc.weight[index]), 0)
+        return HeatMap(grid, index, method, block, signed=False)
     grid = library_cam(Tail(net, block), activation, index, METHODS[method], progress)
     return HeatMap(grid, index, method, block, signed=False)
 

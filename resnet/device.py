@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
 
@@ -58,3 +60,14 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager:
 def describe(device: torch.device) -> str:
     """A device in words: `CPU` or the GPU's name."""
     return "CPU" if device.type == "cpu" else torch.cuda.get_device_name(device)
+
+
+def cores() -> int:
+    """Processor cores that this process may really use: its affinity and its container's quota."""
+    have = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        have = min(have, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):  # no quota, or no such file
+        pass
+    return max(1, have)

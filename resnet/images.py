@@ -94,7 +94,7 @@ def read_photo(
         if isinstance(source, bytes | bytearray | memoryview):
             data = bytes(source)
         else:
-            data = _read_file(source, max_bytes)
+            data = read_file(source, max_bytes)
         _check_bytes(len(data), max_bytes)
         name = sniff(data)
         image = open_image(data, name, max_pixels)
@@ -113,7 +113,12 @@ def read_photo(
         ) from None
 
 
-def _read_file(path: str | os.PathLike, max_bytes: int) -> bytes:
+def read_file(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> bytes:
+    """A file's bytes; one more than `max_bytes` of a larger file.
+
+    Raises:
+        ImageError: there is no such file, or it cannot be read.
+    """
     if not isinstance(path, str | os.PathLike):
         raise ImageError("A photo must be a path, a file's bytes, an image or an array.")
     name = Path(path).name

@@ -200,13 +200,14 @@ class ResNet50(nn.Module):
             x = self.block(name)(x)
         return self.head(x)
 
-    def trace(self, x: Tensor) -> Trace:
+    def trace(self, x: Tensor, precision: str = "") -> Trace:
         """The same forward pass with all 16 (S, F, output) kept; no gradients.
 
         Args:
             x: input tensor [N, 3, H, W], normalised as `spec` says.
+            precision: of this pass, if not the network's own.
         """
-        with torch.inference_mode(), devices.autocast(self.device, self.precision):
+        with torch.inference_mode(), devices.autocast(self.device, precision or self.precision):
             x = x.to(self.device, memory_format=torch.channels_last)
             stem = x = self.stem(x)
             blocks: dict[str, Wires] = {}

@@ -1,0 +1,303 @@
+"""The engine: files to analyses, each made once and kept while there is room."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from resnet import view
+from resnet.analysis import Analysis
+from resnet.backends.base import Backend, Eager
+from resnet.engine import exact, lane, sizes
+from resnet.engine.memory import Memory, weight
+from resnet.engine.stats import Stats
+from resnet.images import Photo, read_file, read_photo
+from resnet.network import ResNet50
+
+if TYPE_CHECKING:
+    from resnet.detectors.sighting import Sighting
+
+MB = 1 << 20
+PATHS = 10_000  # files whose content is known without reading them again
+
+
+class Engine:
+    """Analyses by file, each made once and kept while there is room.
+
+    What is kept belongs to a photo's content, not to its name: the same photo sent twice is
+    looked at once.  The network runs in turns (`lane`), photos that wait together as one batch.
+
+    Args:
+        net: the network that everybody shares.
+        memory: bytes of results to keep; one photo's trace takes about 50 MB in float32.
+        backend: how the trunk runs; the ordinary pass until `tune` has chosen, if None.
+        line: where the network's turns are given; the process's own if None.
+    """
+
+    def __init__(
+        self,
+        net: ResNet50,
+        memory: int = 400 * MB,
+        backend: Backend | None = None,
+        line: lane.Lane | None = None,
+    ):
+        self.net = net
+        self.backend: Backend = backend or Eager(net, net.precision)
+        self.why = "the ordinary pass"  # this back end
+        self.told = Stats()
+        self.lane = line or lane.shared()
+        self._memory = Memory(memory, self.told.tell)
+        self._digests: OrderedDict[tuple, str] = OrderedDict()  # content by path, size and time
+        self._lock = threading.Lock()  # of the digests
+        self._turn = lane.Turn(self.lane)
+        self._each = 0  # bytes of one photo's trace, once one was made
+
+    @property
+    def memory(self) -> int:
+        """Bytes of results that are kept at most."""
+        return self._memory.room
+
+    @property
+    def model(self) -> lane.Turn:
+        """Hold it while the network runs: `with engine.model:`; `open` and its like do."""
+        return self._turn
+
+    def open(self, path: str | os.PathLike) -> Analysis:
+        """The analysis of the photo in a file; from memory if its content was seen before.
+
+        Raises:
+            resnet.images.ImageError: the file is not a photo this app can read, or, as an
+                `EngineError`, it did not get its turn.
+        """
+        key, data = self._content(path)
+
+        def make() -> Analysis:
+            started = time.perf_counter()
+            with self.timed("decode"):  # beside the model, not in its way
+                photo = read_photo(data or read_file(path))
+            with self.timed("resize"):
+                seen = view.look(photo, self.net.spec)
+                x = view.to_tensor(seen.image, self.net.spec)
+            trace = self.trace(x)
+            return Analysis(self.net, photo, seen, trace, time.perf_counter() - started)
+
+        return self._memory.once(key, make, size)
+
+    def trace(self, x: Tensor) -> Any:
+        """One input's trace, by the back end and in turn; float32, whatever ran.
+
+        Args:
+            x: [1, 3, H, W], normalised.
+        """
+        backend = self.backend
+
+        def run(inputs: list[Tensor]) -> list[tuple]:
+            trace = backend.trace(torch.cat(inputs) if len(inputs) > 1 else inputs[0])
+            return [(trace, i, len(inputs)) for i in range(len(inputs))]
+
+        most = min(sizes.MOST, max(1, self.memory // self._each)) if self._each else 1
+        kind = ("trace", id(backend), tuple(x.shape))
+        batch = self.lane.do(run, x, kind, most, self.told.tell)
+        with self.timed("copy"):
+            trace = exact.one_of(self.net, *batch)
+        self._each = self._each or exact.nbytes(trace)
+        return trace
+
+    def logits(self, x: Tensor) -> Tensor:
+        """A batch's logits, float32 [N, classes] on the CPU, in turn; nothing is kept.
+
+        Args:
+            x: [N, 3, H, W], normalised.
+        """
+        return self.lane.do(lambda batch: [self.backend.logits(batch[0]).cpu()], x)
+
+    def variant(
+        self, path: str | os.PathLike, name: Hashable, make: Callable[[Analysis], Analysis]
+    ) -> Analysis:
+        """A changed network's analysis of the photo, made once and kept as `open`'s are.
+
+        Args:
+            name: of the change.
+
+        Raises:
+            resnet.images.ImageError: as `open`.
+        """
+        base = self.open(path)
+
+        def changed() -> Analysis:
+            return self.lane.do(lambda _: [make(base)])
+
+        return self._memory.once((base.photo.digest, "variant", name), changed, size)
+
+    def sight(self, path: str | os.PathLike, detector: str = "auto") -> Sighting:
+        """What a detector finds in the photo, above a low floor; kept as `open`'s analyses are.
+
+        Thresholds and class filters are `sighting.found.above(…)`: no further pass.
+
+        Raises:
+            resnet.images.ImageError: as `open`.
+            detectors.DetectorError: no such detector, or its weights are not here.
+        """
+        from resnet import detect, detectors
+        from resnet.detectors.run import run
+
+        name = detectors.choose(detector)
+        key, data = self._content(path)
+
+        def make() -> Sighting:
+            chosen = detectors.load(name, self.net)
+            with self.timed("decode"):
+                photo = read_photo(data or read_file(path), full=chosen.info.full)
+            return self.lane.do(lambda _: [run(chosen, photo, detect.FLOOR)])
+
+        return self._memory.once((*key, "sighting", name), make, size)
+
+    def figure(
+        self,
+        path: str | os.PathLike,
+        name: Hashable,
+        make: Callable[[Any], Any],
+        detector: str | None = None,
+    ) -> Any:
+        """What `make` works out from the photo's analysis; worked out once and kept beside it.
+
+        Args:
+            name: of the figure and everything it depends on besides the photo.
+            detector: work it out from this detector's sighting instead.
+
+        Raises:
+            resnet.images.ImageError: as `open`.
+            detectors.DetectorError: as `sight`.
+        """
+        if detector is None:
+            source: Any = self.open(path)
+            key: tuple = (source.photo.digest,)
+        else:
+            from resnet import detectors
+
+            source = self.sight(path, detector)
+            key = (source.photo.digest, "sighting", detectors.choose(detector))
+
+        def worked_out() -> Any:
+            with self.lane.spare_cores(), self.timed("tail"):
+                return make(source)
+
+        return self._memory.once((*key, "figure", name), worked_out, weight, of=key)
+
+    def known(
+        self, path: str | os.PathLike, name: Hashable, detector: str | None = None
+    ) -> Any | None:
+        """What `figure` has worked out already, or None; nothing is run."""
+        digest = self._digests.get(_identity(path))
+        if digest is None:
+            return None
+        key: tuple = (digest,)
+        if detector is not None:
+            from resnet import detectors
+
+            key = (*key, "sighting", detectors.choose(detector))
+        return self._memory.get((*key, "figure", name))
+
+    def forget(self, path: str | os.PathLike) -> None:
+        """Keep nothing that was made from this file, unless another file holds the same photo.
+
+        The file may be gone already.
+        """
+        with self._lock:
+            mine = [key for key in self._digests if key[0] == str(path)]
+            digests = {self._digests.pop(key) for key in mine}
+            gone = digests - set(self._digests.values())
+        for digest in gone:
+            for key in self._memory.keys():  # noqa: SIM118 not a dictionary
+                if key[0] == digest:
+                    self._memory.forget(key)
+
+    def timed(self, stage: str) -> Any:
+        """`with engine.timed("draw"):` the block counts towards that stage of the work."""
+        return self.told.timed(stage)
+
+    def stats(self) -> dict[str, Any]:
+        """How it is doing: plain numbers and words for a status page."""
+        return {
+            "backend": self.backend.name,
+            "precision": self.backend.precision,
+            "why": self.why,
+            "threads": self.lane.threads,
+            "waiting": self.lane.waiting,
+            "running": self.lane.running,
+            "kept": len(self._memory),
+            "kept_bytes": self._memory.bytes,
+            "room_bytes": self._memory.room,
+            "hits": self._memory.hits,
+            "misses": self._memory.misses,
+            **self.told.summary(),
+        }
+
+    def tune(self, precision: str = "auto") -> None:
+        """Choose the fastest back end by a few passes of a blank photo; takes seconds.
+
+        Args:
+            precision: `auto` or one of `device.PRECISIONS`.
+        """
+        from resnet import backends
+
+        choice = self.lane.do(lambda _: [backends.choose(self.net, precision)])
+        self.backend, self.why = choice.backend, choice.reason
+
+    def warm_up(self) -> None:
+        """Make one heat map of a blank picture, so that the first visitor is not the slow one."""
+        side = self.net.spec.crop
+        photo = read_photo(Image.new("RGB", (side, side), "grey"))
+        seen = view.look(photo, self.net.spec)
+        trace = self.trace(view.to_tensor(seen.image, self.net.spec))
+        Analysis(self.net, photo, seen, trace, 0.0).cam()
+
+    def _content(self, path: str | os.PathLike) -> tuple[tuple, bytes | None]:
+        """The key of a file's content, and the content if it had to be read."""
+        identity = _identity(path)
+        with self._lock:
+            if digest := self._digests.get(identity):
+                self._digests.move_to_end(identity)
+                return (digest,), None
+        with self.timed("read"):
+            data = read_file(path)
+            digest = hashlib.sha256(data).hexdigest()
+        with self._lock:
+            self._digests[identity] = digest
+            while len(self._digests) > PATHS:
+                self._digests.popitem(last=False)
+        return (digest,), data
+
+
+def _identity(path: str | os.PathLike) -> tuple:
+    """Path, size and time: a file that was written anew is another photo."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return (str(path),)  # read_file says what is wrong with it
+    return (str(path), found.st_size, found.st_mtime_ns)
+
+
+def size(kept: Any) -> int:
+    """Bytes that an analysis or a sighting keeps alive; a tensor two blocks share counts once."""
+    if isinstance(kept, Analysis):
+        return exact.nbytes(kept.trace) + _pixels(kept.photo)
+    tensors: list[Tensor] = [kept.input, *kept.streams.values()]
+    masks = kept.found.masks
+    more = 0 if masks is None else masks.nbytes
+    return exact.unique(tensors) + more + _pixels(kept.photo)
+
+
+def _pixels(photo: Photo) -> int:
+    width, height = photo.image.size
+    return 3 * width * height
