@@ -82,6 +82,26 @@ def read_anothers_stream(anna: Visitor, mallory: Visitor) -> bool:
 
 
 @attack
+def read_the_answer_to_anothers_program(anna: Visitor, mallory: Visitor) -> bool:
+    """By the job's number, as a program asks for it."""
+    answer = anna.post("/gradio_api/call/public", json={"data": ["my secret"]})
+    where = f"/gradio_api/call/public/{answer.json()['event_id']}"
+    if "my secret" in mallory.get(where).text:
+        return True
+    assert mallory.get(where).status_code == 404
+    assert "my secret" in anna.get(where).text
+    return False
+
+
+@attack
+def have_a_program_read_anothers_photo(anna: Visitor, mallory: Visitor) -> bool:
+    """Past the check of what is joined to the queue."""
+    path = anna.give(picture("coral"))
+    answer = mallory.post("/gradio_api/call/public", json={"data": [photo(path)]})
+    return answer.status_code == 200
+
+
+@attack
 def write_into_anothers_session(anna: Visitor, mallory: Visitor) -> bool:
     """A state that another one left behind is read by naming their session."""
     anna.ask(KEEP, "my secret", None)

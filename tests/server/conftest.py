@@ -32,7 +32,7 @@ STRONG = users._HASHER
 users._HASHER = PasswordHasher(1, 64, 1)  # the real one takes its time, as it should
 PASSWORDS = {"anna": "anna's own long password", "mallory": "another long password"}
 SIGNED_IN: dict[tuple[str, str], dict[str, str]] = {}
-ECHO, SIZE, SLOW, FAIL, KEEP, COUNT = range(6)  # the small page's events
+ECHO, SIZE, SLOW, FAIL, KEEP, COUNT, PUBLIC = range(7)  # the small page's events
 
 
 def small_page(release: threading.Event) -> gr.Blocks:
@@ -56,7 +56,7 @@ def small_page(release: threading.Event) -> gr.Blocks:
         result = gr.Image(elem_id="result")
         text = gr.Textbox(elem_id="text")
         kept = gr.State("")
-        buttons = [gr.Button(name) for name in "abcdef"]
+        buttons = [gr.Button(name) for name in "abcdefg"]
         hidden: dict[str, Any] = {"api_visibility": "private"}  # still reachable on Gradio alone
         buttons[ECHO].click(lambda said: said, text, text, **hidden)
         buttons[SIZE].click(size, photo, [result, text])
@@ -64,6 +64,7 @@ def small_page(release: threading.Event) -> gr.Blocks:
         buttons[FAIL].click(fail, text, text)
         buttons[KEEP].click(lambda said, old: (f"before: {old}", said), [text, kept], [text, kept])
         buttons[COUNT].click(lambda: "1", None, text)
+        buttons[PUBLIC].click(lambda said: said, text, text, api_name="public")
     return page.queue(default_concurrency_limit=4, status_update_rate=2)
 
 

@@ -277,10 +277,8 @@ def program(tmp_path):
         process.communicate()
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
-)
-def test_a_signal_under_load_ends_it_cleanly_and_in_time(program, tmp_path, number):
+def test_a_signal_under_load_ends_it_cleanly_and_in_time(program, tmp_path):
+    """Ctrl-C on the whole app is among the tests of app.py."""
     port = free_port()
     process = program(port)
     assert process.stdout.readline().strip() == f"http://127.0.0.1:{port}"
@@ -295,7 +293,7 @@ def test_a_signal_under_load_ends_it_cleanly_and_in_time(program, tmp_path, numb
             next(stream.iter_lines())
             assert list(tmp_path.glob("resnet-uploads-*/uploads/*"))
             begun = time.monotonic()
-            process.send_signal(number)
+            process.send_signal(signal.SIGTERM)
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
