@@ -331,7 +331,7 @@ def test_a_list_labels_photos_in_zips(tmp_path):
     found = collect([tmp_path / "l.csv", packed])
     assert [(item.name, item.said) for item in found] == [("in/a.jpg", None), ("in/b.jpg", "bee")]
     assert found.notes == (
-        "“l.csv” names 2 photos and labels 1; 1 of them are not among the files.",
+        "“l.csv” names 2 photos and labels 1; 1 of them is not among the files.",
     )
 
 

@@ -187,5 +187,6 @@ def _said(name: str, count: int, labels: int, missing: Sequence[Line], opened: b
     """What a list brought, in a sentence."""
     if opened:
         labels += sum(line.said is not None for line in missing)
-    lost = "" if opened or not missing else f"; {len(missing):,} of them are not among the files"
+    are = "is" if len(missing) == 1 else "are"
+    lost = "" if opened or not missing else f"; {len(missing):,} of them {are} not among the files"
     return f"“{name}” names {count:,} photos and labels {labels:,}{lost}."

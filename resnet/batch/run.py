@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -42,7 +42,7 @@ def run_batch(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
     lock: AbstractContextManager | None = None,
-) -> Iterator[BatchRow]:
+) -> Generator[BatchRow, None, None]:
     """Classify photos one batch at a time; one row an item, in the items' order.
 
     Memory stays flat: at most two batches of decoded inputs are held, and of a photo nothing is

@@ -221,8 +221,8 @@ def _panels(report: Report) -> list[str]:
 
 _LIVE = re.compile(
     r' role="(?:button|switch)"| aria-(?:pressed|checked)="\w+"| data-tip="[^"]*"'
-    r"|; press Enter to look inside| Press Enter to make this cut\.|\n?click to [\w ]+(?=</title>)"
-    r"| Click a bar to make that cut in the diagram\."
+    r"|; press Enter to [\w ,]+(?=\")|\n?click to [\w ]+(?=</title>)"
+    r"| Press Enter to make this cut\.| Click a bar to make that cut in the diagram\."
 )
 
 

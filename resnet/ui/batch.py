@@ -46,7 +46,7 @@ _INTRO = (
 KEEP = 3600  # seconds that a result is kept for a visitor who does nothing
 ROWS = 100  # on one page of the table
 FILTERS = [("All", "all"), ("Right", "right"), ("Wrong", "wrong"), ("Failed", "failed")]
-TABS = ("classify", "detect", "inside")  # where a photo can be sent
+TABS = ("classify", "detect", "inside", "compare")  # where a photo can be sent
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def batch_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab) -> None:
             stops.end(session, event)
 
     def under_way(step: BatchProgress) -> dict:
-        running = {progress: shown(progress_html(step))}
+        running: dict[Any, Any] = {progress: shown(progress_html(step))}
         if step.done == 0:
             running |= {
                 start: gr.update(visible=False), stop: gr.update(visible=True),

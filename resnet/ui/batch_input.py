@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gradio as gr
-from gradio.data_classes import ListFiles
+from gradio.data_classes import FileData, ListFiles
 
 
 class FilesInput(gr.File):
@@ -14,6 +14,8 @@ class FilesInput(gr.File):
 
     is_template = True  # the browser shows an ordinary gr.File
 
-    def preprocess(self, payload: ListFiles | None) -> list[str]:
+    def preprocess(self, payload: ListFiles | FileData | None) -> list[str]:
         """Paths of the uploaded files; gradio has checked that they are uploads."""
-        return [] if payload is None else [file.path for file in payload.root]
+        if payload is None:
+            return []
+        return [file.path for file in ([payload] if isinstance(payload, FileData) else payload)]

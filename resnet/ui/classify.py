@@ -30,6 +30,7 @@ from resnet.ui.download import as_file, offer
 from resnet.ui.examples import example_strip, picked
 from resnet.ui.html import hidden, shown
 from resnet.ui.photo_input import PhotoInput
+from resnet.ui.report_buttons import offer_report, report_buttons
 
 UNSHOWN = ("TIFF", "HEIC", "PNM")  # formats that browsers do not draw
 
@@ -65,12 +66,17 @@ class SharedPhoto:
     Attributes:
         source: state with the path of its file, "" for none.
         photo: the input; may show a preview in place of a file that browsers do not draw.
-        follow: given the event that put a path into `photo`, has the page analyse it.
+        follow: given the event that put a path into `photo`, has the page analyse it, and explain
+            the class whose index is in the second argument's state, if it holds one.
+        options: class, method, block, colours and raw grid.
+        note: what the method is; see `note_html`.
     """
 
     source: gr.State
     photo: PhotoInput
-    follow: Callable[[Dependency], Dependency]
+    follow: Callable[..., Dependency]
+    options: tuple[gr.components.Component, ...]
+    note: gr.HTML
 
 
 def classify_tab(engine: Engine) -> SharedPhoto:
@@ -148,10 +154,14 @@ def classify_tab(engine: Engine) -> SharedPhoto:
                 )
                 raw = gr.Checkbox(False, label="Raw grid", elem_id="raw", min_width=120, scale=1)
             with gr.Row(elem_classes="downloads"):
-                png = gr.Button("Download picture (PNG)", size="sm", elem_id="download-png")
-                numbers = gr.Button("Download numbers (JSON)", size="sm", elem_id="download-json")
+                png = gr.Button("Picture (PNG)", size="sm", elem_id="download-png", min_width=120)
+                numbers = gr.Button(
+                    "Numbers (JSON)", size="sm", elem_id="download-json", min_width=120
+                )
+                reports = report_buttons()
+            making = gr.HTML("", visible=False, elem_id="report-status", apply_default_css=False)
 
-    def on_photo(path: str | None) -> dict[Any, Any]:
+    def on_photo(path: str | None, asked: int | None = None) -> dict[Any, Any]:
         if path is None:
             return {
                 source: "",
@@ -165,7 +175,7 @@ def classify_tab(engine: Engine) -> SharedPhoto:
         except ImageError as error:
             # What was there stays, and works: only the input is emptied.
             return {message: shown(messages.problem(str(error))), photo: None}
-        index = analysis.top(1)[0].index
+        index = analysis.top(1)[0].index if asked is None else asked
         found: dict[Any, Any] = {
             source: path,
             message: shown(messages.notes(analysis.photo.notes)),
@@ -252,8 +262,9 @@ def classify_tab(engine: Engine) -> SharedPhoto:
         **model,
     }
 
-    def follow(event: Dependency) -> Dependency:
-        return event.success(**opening).success(**drawing)
+    def follow(event: Dependency, asked: gr.State | None = None) -> Dependency:
+        inputs = photo if asked is None else [photo, asked]
+        return event.success(**opening | {"inputs": inputs}).success(**drawing)
 
     photo.input(**opening).success(**drawing)
     follow(strip.pick(picked, None, photo, **quiet))
@@ -263,7 +274,8 @@ def classify_tab(engine: Engine) -> SharedPhoto:
     gr.on([chosen.input, block.input, colours.input, raw.input], **drawing)
     offer(png, download(as_png), heat)
     offer(numbers, download(as_json), heat)
-    return SharedPhoto(source, photo, follow)
+    offer_report(engine, reports, [source, chosen, method, block, colours], making)
+    return SharedPhoto(source, photo, follow, (chosen, method, block, colours, raw), method_note)
 
 
 def _index(event: gr.EventData) -> int:

@@ -11,7 +11,7 @@ import gradio as gr
 
 from resnet.draw.encode import data_uri
 
-_SAVE = """
+SAVE = """
 (file) => {
   if (!file || !file.name) return;
   const link = document.createElement('a');
@@ -30,5 +30,5 @@ def offer(button: gr.Button, make: Callable[..., dict[str, str] | None], inputs:
     """A click on the button calls `make(*inputs)` and saves the file it returns."""
     parcel = gr.JSON(visible=False)
     button.click(make, list(inputs), parcel, show_progress="hidden", api_visibility="private").then(
-        None, parcel, None, js=_SAVE
+        None, parcel, None, js=SAVE
     )

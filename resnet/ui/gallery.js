@@ -1,4 +1,4 @@
-// A click brings a photo back; the strip stays folded, if it was, when another photo comes in.
+// A click brings a photo back, to the tab that is chosen beside the strip; the strip stays folded, if it was, when another photo comes in.
 const fold = () => {
   const button = element.querySelector('.gallery-toggle');
   if (button) button.setAttribute('aria-expanded', String(!element.classList.contains('folded')));
@@ -8,4 +8,12 @@ element.addEventListener('click', (event) => {
   if (photo) trigger('pick', {key: photo.dataset.key});
   else if (event.target.closest('.gallery-toggle')) { element.classList.toggle('folded'); fold(); }
 });
-watch('value', () => setTimeout(fold));
+element.addEventListener('change', (event) => {
+  if (event.target.matches('.gallery-to select')) element.dataset.to = event.target.value;
+});
+const again = () => {  // a new drawing keeps what was chosen
+  const to = element.querySelector('.gallery-to select');
+  if (to) to.value = element.dataset.to || '';
+  fold();
+};
+watch('value', () => setTimeout(again));

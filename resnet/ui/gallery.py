@@ -23,18 +23,25 @@ SIDE = 96  # pixels of a thumbnail's longer side: twice what is shown
 KEEP = 3600  # seconds, as long as gradio keeps the photos themselves
 _JS = (Path(__file__).parent / "gallery.js").read_text("utf-8")
 
-# The open tab shows the photo; a tab without one gives way to Classify.  A tab draws when it is
-# opened, so the one that is open is left and opened again before the browser paints.
+# The tab that was asked for shows the photo, or the open one; a tab without a photo gives way to
+# Classify.  A tab draws when it is opened, so one that is open is left and opened again before the
+# browser paints.
 _REOPEN = """
 () => {
   const tabs = [...document.querySelectorAll('button[role=tab]')].filter(e => e.offsetParent);
+  const named = (name) => tabs.find(e => e.textContent.trim() === name);
   const open = tabs.find(e => e.getAttribute('aria-selected') === 'true');
-  const classify = tabs.find(e => e.textContent.trim() === 'Classify');
-  if (!open || !classify || open === classify) return;
+  const classify = named('Classify');
+  if (!open || !classify) return;
+  const asked = named(document.querySelector('#gallery')?.dataset.to || '');
+  const plain = ['Batch', 'About'].includes(open.textContent.trim());
+  const to = asked || (plain ? classify : open);
+  if (to === open && open === classify) return;
   classify.click();
-  if (!['Batch', 'About'].includes(open.textContent.trim())) open.click();
+  if (to !== classify) to.click();
 }
 """
+TARGETS = ("Classify", "Detect", "Inside", "Compare")  # tabs by the names on them
 
 
 @dataclass(frozen=True)
@@ -71,11 +78,14 @@ def gallery_html(seen: tuple[Seen, ...], path: str) -> str:
         f'<img src="{one.thumbnail}" alt="{escape(one.said, quote=True)}"></button>'
         for one in seen
     )
+    options = "".join(f"<option>{name}</option>" for name in TARGETS)
     return (
         '<div class="gallery"><button type="button" class="gallery-toggle" aria-expanded="true" '
         f'aria-controls="gallery-photos">Seen in this session <b>{len(seen)}</b></button>'
         '<div class="gallery-photos" id="gallery-photos" role="group" '
-        f'aria-label="Photos of this session, newest first">{buttons}</div></div>'
+        f'aria-label="Photos of this session, newest first">{buttons}</div>'
+        '<label class="gallery-to">open in <select><option value="">this tab</option>'
+        f"{options}</select></label></div>"
     )
 
 

@@ -17,6 +17,7 @@ from resnet.ui.compare import compare_tab
 from resnet.ui.detect import detect_tab
 from resnet.ui.gallery import follow_photos, gallery_strip
 from resnet.ui.inside import inside_tab
+from resnet.ui.link import BUTTON, CLICK, follow_links
 
 TITLE = "What a ResNet-50 sees"
 
@@ -35,7 +36,7 @@ def header_html(net: ResNet50) -> str:
     return (
         f'<header class="page-header"><h1>{TITLE}</h1>'
         "<p>Drop a photo: what is in it, where, and why.</p>"
-        f'<div class="chips" aria-label="What is running">{drawn}</div></header>'
+        f'<div class="chips" aria-label="What is running">{drawn}{BUTTON}</div></header>'
     )
 
 
@@ -49,9 +50,11 @@ def build(engine: Engine, detector: str = "auto") -> gr.Blocks:
         title=TITLE, analytics_enabled=False, delete_cache=(600, 3600), fill_width=True
     ) as page:
         endpoints(engine)  # first: who comes first has the name, and these names are promised
-        gr.HTML(header_html(engine.net), apply_default_css=False, elem_id="header")
+        header = gr.HTML(
+            header_html(engine.net), js_on_load=CLICK, apply_default_css=False, elem_id="header"
+        )
         seen = gallery_strip()
-        with gr.Tabs():
+        with gr.Tabs() as tabs:
             with gr.Tab("Classify", id="classify"):
                 shared = classify_tab(engine)
             with gr.Tab("Detect", id="detect") as detect:
@@ -65,4 +68,5 @@ def build(engine: Engine, detector: str = "auto") -> gr.Blocks:
             with gr.Tab("About", id="about"):
                 about_tab(engine.net)
         follow_photos(engine, shared, seen)
+        follow_links(engine, shared, header, page, tabs)
     return page.queue(status_update_rate=2, default_concurrency_limit=4)
