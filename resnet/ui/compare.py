@@ -100,6 +100,9 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
                 detector_a = _detectors("Detector of A", "detector-a")
         with gr.Column(min_width=320):
             card_b = gr.HTML(card_html("B", None, ""), apply_default_css=False, elem_id="slot-b")
+            note = gr.HTML(
+                _note("damage"), apply_default_css=False, elem_id="compare-note", min_height=44
+            )
             with gr.Row(elem_classes="slot-photos", visible=False) as photos_b:
                 strip_b = example_strip("slot-b-examples")
                 own_b = gr.UploadButton(
@@ -112,16 +115,26 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
                     choices(net), value=own, label="Weights of B", filterable=False,
                     elem_id="weights-b", min_width=150,
                 )  # fmt: skip
-                method_b = _methods("Heat map of B", "method-b", "layercam", visible=False)
+                method_b = _methods("Heat map of B", "method-b", "eigencam", visible=False)
                 detector_b = _detectors("Detector of B", "detector-b")
                 damage = gr.Dropdown(
                     [(entry.title, name) for name, entry in DAMAGES.items()], value="blur",
-                    label="Damage", filterable=False, elem_id="damage", min_width=170,
+                    label="Damage", filterable=False, elem_id="damage", min_width=150,
                 )  # fmt: skip
                 cuts = gr.Dropdown(
                     [("As set on Inside", FROM_INSIDE), *((p.title, p.title) for p in PRESETS)],
                     value=PRESETS[1].title, label="Cuts", filterable=False, visible=False,
-                    elem_id="compare-cuts", min_width=170,
+                    elem_id="compare-cuts", min_width=150,
+                )  # fmt: skip
+                wanted = gr.Dropdown(
+                    [("A's answer", ANSWER_OF_A), ("each side's own answer", OWN_ANSWERS),
+                     *((label, index) for index, label in enumerate(net.labels))],
+                    value=ANSWER_OF_A, label="Class", elem_id="compare-class",
+                    min_width=150,
+                )  # fmt: skip
+                score = gr.Slider(
+                    0.05, 0.95, 0.5, step=0.01, label="Boxes that score at least", visible=False,
+                    elem_id="compare-score", min_width=200, buttons=[],
                 )  # fmt: skip
     fetch, fetched = fetch_offer(net, [weights_a, weights_b])
     with gr.Row(elem_classes="controls second", elem_id="damage-row") as damage_row:
@@ -133,17 +146,6 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
             0, label="Seed", precision=0, minimum=0, elem_id="compare-seed", min_width=80, scale=1
         )
     boxed = box_input("compare-box")
-    with gr.Row(elem_classes="controls second", elem_id="compare-look"):
-        wanted = gr.Dropdown(
-            [("A's answer", ANSWER_OF_A), ("each side's own answer", OWN_ANSWERS),
-             *((label, index) for index, label in enumerate(net.labels))],
-            value=ANSWER_OF_A, label="Heat maps of the class", elem_id="compare-class",
-            min_width=220, scale=3,
-        )  # fmt: skip
-        score = gr.Slider(
-            0.05, 0.95, 0.5, step=0.01, label="Boxes that score at least", visible=False,
-            elem_id="compare-score", min_width=240, scale=3, buttons=[],
-        )  # fmt: skip
     problem = gr.HTML("", visible=False, apply_default_css=False, elem_id="compare-message")
     view = gr.HTML(
         EMPTY, js_on_load=_JS, elem_id="compare-view", apply_default_css=False, min_height=260
@@ -289,7 +291,7 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
                 return found | show_boxes(asked)
             a, b = look_at_both(asked)
         except PROBLEMS as error:
-            return found | refuse(asked, str(error))
+            return found | refuse(asked, error)
         titles = differs(a.side, b.side)
         stream = asked.way in STREAMS
         answers = pairs_of(a, b)
@@ -312,10 +314,13 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
             found[parting] = panel("parting", drawn)
         return found
 
-    def refuse(asked: Asked, words: str) -> dict[Any, Any]:
+    def refuse(asked: Asked, error: Exception) -> dict[Any, Any]:
         """What cannot be shown, in words; A's card stays, what was drawn before goes."""
         found: dict[Any, Any] = dict.fromkeys(parts, gr.update(visible=False))
-        found |= {problem: shown(messages.problem(words)), view: hidden()}
+        # Something still to be chosen or drawn is no fault.
+        todo = isinstance(error, CompareError)
+        words = messages.notes([str(error)]) if todo else messages.problem(str(error))
+        found |= {problem: shown(words), view: hidden()}
         found[card_b] = card_html("B", None, "", "Not filled yet: see below.")
         try:
             a, _ = source.sides(engine, asked._replace(way="weights"))
@@ -348,10 +353,10 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
         if asked.way != "damage" or DAMAGES[asked.damage].needs != "box":
             return hidden()
         try:
-            photo = engine.open(asked.path).photo
+            analysis = engine.open(asked.path)
         except ImageError:
             return hidden()
-        return shown(box_html(photo, asked.slots.box, _BOX_WORDS))
+        return shown(box_html(analysis, asked.slots.box, _BOX_WORDS))
 
     def show_signals(how: str, channel: float, raw: bool, *values):
         asked = Asked(*values)
@@ -371,7 +376,9 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
         """One click fills B: the controls that belong to this way, set so that there is B."""
         other = next((n for _, n in choices(net) if n != a), b)
         return {
-            weights_b: gr.update(value=other if name == "weights" else a),
+            weights_b: gr.update(
+                value=other if name == "weights" else a, visible=name != "detectors"
+            ),
             method_a: gr.update(visible=name != "detectors"),
             method_b: gr.update(visible=name == "methods"),
             weights_a: gr.update(visible=name != "detectors"),
@@ -384,6 +391,7 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
                 value=PRESETS[1].title if now.setting.trained else FROM_INSIDE,
             ),
             photos_b: gr.update(visible=name == "photos"),
+            note: gr.update(value=_note(name), visible=name != "photos"),
             wanted: gr.update(
                 visible=name != "detectors",
                 value=OWN_ANSWERS if name == "photos" else ANSWER_OF_A,
@@ -422,7 +430,7 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
         except PROBLEMS as error:
             raise gr.Error(str(error), title="No box", print_exception=False) from error
 
-    def on_block(*values, event: gr.EventData):
+    def on_block(event: gr.EventData, *values):
         asked, name = Asked(*values), str(event.block)
         if name not in net.block_names or not asked.path:
             raise gr.Error("There is no such block.", print_exception=False)
@@ -462,7 +470,7 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
 
     filled = [
         weights_b, method_a, method_b, weights_a, detector_a, detector_b, damage, damage_row,
-        cuts, photos_b, wanted, score,
+        cuts, photos_b, note, wanted, score,
     ]  # fmt: skip
     arranging: dict[str, Any] = {
         "fn": on_way, "inputs": [way, slots, bench, weights_a, weights_b], "outputs": filled,
@@ -502,6 +510,10 @@ def _detectors(label: str, elem_id: str) -> gr.Dropdown:
         detect_source.choices(), value=value, label=label, filterable=False, visible=False,
         elem_id=elem_id, min_width=220,
     )  # fmt: skip
+
+
+def _note(way: str) -> str:
+    return f'<p class="hint slot-note">{WAYS[way].note}</p>'
 
 
 def _damage_words(b: Seen) -> str:

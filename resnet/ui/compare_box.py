@@ -8,23 +8,29 @@ from pathlib import Path
 
 import gradio as gr
 
+from resnet.analysis import Analysis
 from resnet.compare import CompareError
 from resnet.compare.base import Box, check_box
 from resnet.draw.encode import image_uri, shrink
-from resnet.images import Photo
 
 SIDE = 640  # pixels of the picture's longer side
 EDGES = ("left", "top", "right", "bottom")
 _JS = (Path(__file__).parent / "compare_box.js").read_text("utf-8")
 
 
-def box_html(photo: Photo, box: Box | None, words: str) -> str:
+def box_html(analysis: Analysis, box: Box | None, words: str) -> str:
     """The photo, the box if there is one, and its edges as numbers.
 
     Args:
+        analysis: of the photo; what the network saw of it is outlined.
         words: what the box is for.
     """
+    photo = analysis.photo
     width, height = photo.size
+    x0, y0, x1, y1 = analysis.view.box
+    left, top = 100 * max(x0, 0) / width, 100 * max(y0, 0) / height
+    right, bottom = 100 * min(x1, width) / width, 100 * min(y1, height) / height
+    place = f"left:{left:.2f}%;top:{top:.2f}%;width:{right - left:.2f}%;height:{bottom - top:.2f}%"
     shown = shrink(photo.image, SIDE)
     given = ["" if box is None else f"{edge:.0f}" for edge in (box or (0, 0, 0, 0))]
     numbers = "".join(
@@ -37,10 +43,12 @@ def box_html(photo: Photo, box: Box | None, words: str) -> str:
         f'aria-label="Photo to draw a box on: drag, or move the box with the arrow keys and '
         f'resize it with shift" style="--shape:{shown.width / shown.height:.4f}">'
         f'<img src="{image_uri(shown)}" alt="The photo of A" draggable="false">'
+        f'<div class="boxdraw-seen" style="{place}"></div>'
         '<div class="boxdraw-box" hidden></div></div>'
         f'<div class="boxdraw-side"><p class="hint">{escape(words)}</p>'
         f'<div class="boxdraw-numbers" role="group" aria-label="The box in pixels">{numbers}</div>'
-        f'<p class="hint">Pixels of the photo, {width:,} × {height:,}.</p></div></div>'
+        f'<p class="hint">Pixels of the photo, {width:,} × {height:,}. '
+        "Dashed: what the network saw.</p></div></div>"
     )
 
 

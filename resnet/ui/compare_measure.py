@@ -223,7 +223,7 @@ def measure_part(
         try:
             of = subject(engine, asked)
             if needs_box:
-                found[boxed] = shown(box_html(of.analysis.photo, asked.slots.box, _BOX[kind]))
+                found[boxed] = shown(box_html(of.analysis, asked.slots.box, _BOX[kind]))
             result = known(kind, harm, of, asked)
             if result is not None:
                 found |= everything(kind, result, int(at) - 1, of, asked)
@@ -370,10 +370,7 @@ def _rows(kind: str, numbers: dict) -> list[dict]:
 
 def _known(engine: Engine, one: Side, of: Subject, last: str) -> bool:
     """Whether a method's map is there already: the slow ones are not made unasked."""
-    name: tuple = ("heat map", of.index, one.method, last)
-    if of.analysis is not engine.open(one.photo):
-        name = (*name, source.key(one))
-    return engine.known(one.photo, name) is not None
+    return engine.known(one.photo, source.heat_name(engine, one, of.index, last)) is not None
 
 
 def _step_html(engine: Engine, side: Side, found: Sweep, at: int, asked: Asked) -> str:

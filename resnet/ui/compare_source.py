@@ -117,11 +117,11 @@ def look(engine: Engine, side: Side) -> Analysis:
         resnet.images.ImageError, resnet.weights.WeightsError, CompareError, cam.CamError: with a
             sentence for the visitor.
     """
+    if as_it_is(engine, side):
+        return engine.open(side.photo)
     net = nets.network(engine.net, side.weights)
     own = net is engine.net
     if not side.damage or not side.strength:
-        if side.plan is None and own:
-            return engine.open(side.photo)
         if side.plan is None:
             return engine.variant(
                 side.photo, ("weights", side.weights), lambda base: look_at(side, net, base.photo)
@@ -158,12 +158,23 @@ def heat_map(
     """
     seen = look(engine, side)
     last = tuple(seen.blocks)[-1]
-    name: tuple[Any, ...] = ("heat map", index, side.method, last)
-    if seen is not engine.open(side.photo):
-        name = (*name, key(side))
     return engine.figure(
-        side.photo, name, lambda _: seen.cam(index, side.method, last, progress=watch)
+        side.photo,
+        heat_name(engine, side, index, last),
+        lambda _: seen.cam(index, side.method, last, progress=watch),
     )
+
+
+def heat_name(engine: Engine, side: Side, index: int, block: str) -> tuple:
+    """Under which the engine keeps a side's heat map; *Classify*'s own name where it is its map."""
+    name: tuple[Any, ...] = ("heat map", index, side.method, block)
+    return name if as_it_is(engine, side) else (*name, key(side))
+
+
+def as_it_is(engine: Engine, side: Side) -> bool:
+    """The photo as it is, by the page's own network as it was trained."""
+    harmed = bool(side.damage) and side.strength > 0
+    return side.weights == engine.net.spec.name and side.plan is None and not harmed
 
 
 def explained(engine: Engine, a: Analysis, b: Analysis, wanted: int) -> tuple[int, int | None]:
