@@ -60,10 +60,12 @@ def load(options: argparse.Namespace) -> Any:
 def assemble(engine: Any, options: argparse.Namespace, chosen: Settings) -> Any:
     """The page for an engine, behind the server's walls; `storage.open_folder` comes before."""
     from resnet.server.app import create_app
+    from resnet.server.status import Status
     from resnet.ui.page import build
 
-    page = build(engine, options.detector)
-    return create_app(engine, chosen, page, deleted=engine.forget)
+    status = Status()
+    page = build(engine, options.detector, status)
+    return create_app(engine, chosen, page, deleted=engine.forget, status=status)
 
 
 def main(arguments: list[str] | None = None) -> int:

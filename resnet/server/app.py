@@ -25,6 +25,7 @@ from resnet.server.metrics import Metrics
 from resnet.server.owners import Owners
 from resnet.server.settings import Settings
 from resnet.server.sign_ins import SignIns
+from resnet.server.status import EVERY, Status
 from resnet.server.turns import take_turns, watch_jobs
 from resnet.server.users import Users
 
@@ -45,12 +46,17 @@ class Front:
         self.page, self.gradio_app, self.settings = page, gradio_app, settings
         self.stopping = False
         self.work: Any = None  # the HTTP API's, if there is one
+        self.status: Status | None = None
         self.metrics = Metrics()
         self.owners = Owners(settings, folder, self.end_session, deleted)
         self.room = limits.Room(settings, folder, self.owners.used)
         for name, text, read in (
-            ("queue_length", "Jobs waiting", lambda: len(page._queue)),
-            ("jobs_running", "Jobs running", lambda: page._queue.get_active_worker_count()),
+            ("queue_length", "Jobs waiting", lambda: len(page._queue) + self.api_waiting()),
+            (
+                "jobs_running",
+                "Jobs running",
+                lambda: page._queue.get_active_worker_count() + self.api_running(),
+            ),
             ("owners", "Visitors with files or sessions", lambda: self.owners.counts()[0]),
             ("files", "Files kept for visitors", lambda: self.owners.counts()[1]),
             ("files_bytes", "Bytes of files kept", self.owners.used),
@@ -64,6 +70,14 @@ class Front:
     def working(self) -> bool:
         """Whether a job waits or runs, of the page or of a program."""
         return bool(self.page._queue.event_ids_to_events or (self.work and self.work.places.busy))
+
+    def api_running(self) -> int:
+        """Verbs of the HTTP API that run."""
+        return self.work.places.running if self.work else 0
+
+    def api_waiting(self) -> int:
+        """Verbs of the HTTP API that wait."""
+        return len(self.work.places.line) if self.work else 0
 
     def close_streams(self) -> None:
         """End what would stay open for ever."""
@@ -89,6 +103,7 @@ def create_app(
     folder: Path | None = None,
     probe: Callable[[], None] | None = None,
     deleted: Callable[[str], None] = lambda path: None,
+    status: Status | None = None,
 ) -> FastAPI:
     """The whole server, ready for `serve`.  Call `storage.open_folder` before.
 
@@ -99,6 +114,7 @@ def create_app(
         folder: for photos; GRADIO_TEMP_DIR if None, which `open_folder` sets.
         probe: what /readyz runs in a thread; raises if the model is not well.
         deleted: told the path of each file that goes, so that nothing made from it is kept.
+        status: which the page shows; told of this server.
 
     Raises:
         users.UsersError: the users file cannot be used.
@@ -185,6 +201,9 @@ def create_app(
     if engine is not None:
         front.work = _add_api(app, engine, front)
         engine.told.listen(front.metrics.hear)
+        if status is not None:
+            status.watch(front, engine)
+            front.status = status
     app.routes.append(mounted)
     return app
 
@@ -223,6 +242,7 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
     front = app.state.front
     tasks = [
         asyncio.create_task(_sweep(front)),
+        asyncio.create_task(_sample(front)),
         asyncio.create_task(watch_jobs(front.page._queue, front.settings.job_seconds)),
     ]
     try:
@@ -240,6 +260,12 @@ async def _sweep(front: Front) -> None:
             await asyncio.to_thread(front.owners.sweep_strays)
         except Exception as error:
             logs.LOG.error("deleting old photos failed", extra=logs.fault(error))
+
+
+async def _sample(front: Front) -> None:
+    while front.status is not None:
+        await asyncio.sleep(EVERY)
+        front.status.sample()
 
 
 def _layers(app, layers):

@@ -228,10 +228,10 @@ class Gate:
         if news == b"estimation":
             self._times.setdefault(event, now)
         elif news == b"process_starts":
-            self.metrics.wait.observe(now - self._times.get(event, now))
+            self.metrics.waited(now - self._times.get(event, now))
             self._times[event] = now
         elif news == b"process_completed":
-            self.metrics.job.observe(now - self._times.pop(event, now))
+            self.metrics.ran(now - self._times.pop(event, now))
         while len(self._times) > 4096:
             self._times.popitem(last=False)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from prometheus_client import (
@@ -16,8 +18,11 @@ from prometheus_client import (
 )
 from prometheus_client.core import GaugeMetricFamily
 
+from resnet.server.visit import Refusal
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
+RECENT = 200  # times that the page's medians are of
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -51,6 +56,9 @@ class Metrics:
                                buckets=_SECONDS, **own)  # fmt: skip
         self.batch = Histogram("batch_photos", "Photos in one forward pass", buckets=_SIZES, **own)
         self.cache = Counter("cache", "Analyses asked of the memory", ["outcome"], **own)
+        self.recent: dict[str, deque[float]] = {
+            "wait": deque(maxlen=RECENT), "job": deque(maxlen=RECENT)
+        }  # fmt: skip
         started = Gauge("start_time_seconds", "When the server started, in Unix time", **own)
         started.set(time.time())
 
@@ -69,6 +77,30 @@ class Metrics:
             self.seconds.labels(route).observe(seconds)
         if refused:
             self.refused.labels(refused).inc()
+
+    def waited(self, seconds: float) -> None:
+        """A job has got its turn."""
+        self.wait.observe(seconds)
+        self.recent["wait"].append(seconds)
+
+    def ran(self, seconds: float) -> None:
+        """A job has ended."""
+        self.job.observe(seconds)
+        self.recent["job"].append(seconds)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Around a job: counts it, and how it ended."""
+        started, outcome = time.monotonic(), "failed"
+        try:
+            yield
+            outcome = "done"
+        except Refusal:
+            outcome = "refused"
+            raise
+        finally:
+            self.ran(time.monotonic() - started)
+            self.jobs.labels(outcome).inc()
 
     def hear(self, what: str, which: str, amount: float) -> None:
         """One figure of the engine's: what `resnet.engine.stats.Stats.listen` passes on."""

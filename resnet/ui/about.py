@@ -8,6 +8,7 @@ import gradio as gr
 
 from resnet.cam import METHODS
 from resnet.network import ResNet50
+from resnet.ui.status import Watched, status_panel
 
 _TEXT = """
 ### What you are looking at
@@ -41,13 +42,19 @@ one. The tab Detect says for every detector what it was measured at, and on what
 | sha256 | <code>{sha}</code> |
 
 ### Your photos
-A photo is analysed in the server's memory. The uploaded file is removed within about an hour.
+A photo is analysed in the server's memory, is yours alone, and is removed some time after you
+stop using the page: half an hour, unless whoever runs it chose otherwise.
 This page asks no other host for anything.
 """
 
 
-def about_tab(net: ResNet50) -> None:
-    """Build the tab inside the current `gr.Blocks`."""
+def about_tab(net: ResNet50, tab: gr.Tab, status: Watched | None = None) -> None:
+    """Build the tab inside the current `gr.Blocks`.
+
+    Args:
+        tab: that it is in.
+        status: how the server is doing, if there is one.
+    """
     spec = net.spec
     cells = spec.crop // 32
     gr.Markdown(
@@ -66,3 +73,5 @@ def about_tab(net: ResNet50) -> None:
         ),
         elem_id="about",
     )
+    if status is not None:
+        status_panel(status, tab)

@@ -8,7 +8,6 @@ import gradio as gr
 
 from resnet import device
 from resnet.engine import Engine
-from resnet.network import ResNet50
 from resnet.ui.about import about_tab
 from resnet.ui.api import endpoints
 from resnet.ui.batch import batch_tab
@@ -18,16 +17,19 @@ from resnet.ui.detect import detect_tab
 from resnet.ui.gallery import follow_photos, gallery_strip
 from resnet.ui.inside import inside_tab
 from resnet.ui.link import BUTTON, CLICK, follow_links
+from resnet.ui.status import Watched
 
 TITLE = "What a ResNet-50 sees"
 
 
-def header_html(net: ResNet50) -> str:
-    """What is running: weights, device, precision."""
+def header_html(engine: Engine) -> str:
+    """What is running: weights, device, precision, and why the pass runs as it does."""
+    net = engine.net
+    why = f"Arithmetic of the forward pass; figures are float32. Chosen: {engine.why}."
     chips = [
         (f"{net.spec.name} · {net.spec.variant}", f"Weights: {net.spec.source}"),
         (device.describe(net.device), "Where the network runs"),
-        (net.precision, "Arithmetic of the forward pass; figures are float32"),
+        (f"{net.precision}, {engine.backend.name}", why),
     ]
     drawn = "".join(
         f'<span class="chip" title="{escape(why, quote=True)}">{escape(what)}</span>'
@@ -40,18 +42,19 @@ def header_html(net: ResNet50) -> str:
     )
 
 
-def build(engine: Engine, detector: str = "auto") -> gr.Blocks:
+def build(engine: Engine, detector: str = "auto", status: Watched | None = None) -> gr.Blocks:
     """The whole page for one engine; launch it or mount it with `resnet.ui.launch_options`.
 
     Args:
         detector: the one that the tab *Detect* starts with.
+        status: how the server is doing, for the tab *About*.
     """
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(600, 3600), fill_width=True
     ) as page:
         endpoints(engine)  # first: who comes first has the name, and these names are promised
         header = gr.HTML(
-            header_html(engine.net), js_on_load=CLICK, apply_default_css=False, elem_id="header"
+            header_html(engine), js_on_load=CLICK, apply_default_css=False, elem_id="header"
         )
         seen = gallery_strip()
         with gr.Tabs() as tabs:
@@ -65,8 +68,13 @@ def build(engine: Engine, detector: str = "auto") -> gr.Blocks:
                 compare_tab(engine, shared, compare, bench)
             with gr.Tab("Batch", id="batch") as batch:
                 batch_tab(engine, shared, batch)
-            with gr.Tab("About", id="about"):
-                about_tab(engine.net)
+            with gr.Tab("About", id="about") as about:
+                about_tab(engine.net, about, status)
+        # The back end is chosen while the page is served already.
+        page.load(
+            lambda: header_html(engine), None, header,
+            queue=False, show_progress="hidden", api_visibility="private",
+        )  # fmt: skip
         follow_photos(engine, shared, seen)
         follow_links(engine, shared, header, page, tabs)
     return page.queue(status_update_rate=2, default_concurrency_limit=4)

@@ -17,6 +17,7 @@ SHEETS = (
     "compare.css",
     "batch.css",
     "gallery.css",
+    "status.css",
 )
 CSS = [HERE / name for name in SHEETS]
 

@@ -1,6 +1,7 @@
 """Programs at the page's own endpoints, faults of the model, damaged files; behind all walls."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -118,8 +119,14 @@ class Here:
         return True
 
 
+def run(step, *arguments):
+    """A step of the soak; in a thread, because Playwright leaves a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(step(*arguments))).result()
+
+
 def test_files_that_were_damaged_get_an_answer_or_a_sentence(opened):
-    found = asyncio.run(steps.mutations(Here(opened.url), 60))
+    found = run(steps.mutations, Here(opened.url), 60)
     assert not found["bad"]
     assert found["answered"] >= 5 and found["refused"] >= 20
     assert found["memory after, MB"] - found["memory before, MB"] < 300
@@ -130,7 +137,7 @@ def test_hostile_files_get_an_answer_or_a_sentence(opened):
     """Every twelfth; the soak sends all of them."""
     paths = sorted((SHARED / "hostile").iterdir())[::12]
     files = [(path.name, path.read_bytes()) for path in paths]
-    found = asyncio.run(steps.damaged(Here(opened.url), files))
+    found = run(steps.damaged, Here(opened.url), files)
     assert not found["bad"] and found["answered"] + found["refused"] == len(files) > 40
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, File, Form, UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from resnet import verbs
+from resnet import cam, verbs
 from resnet.draw.overlay import COLOUR_MAPS
 from resnet.server.api.negotiate import JSON, PNG, chosen
 from resnet.server.api.work import Work
@@ -20,7 +20,20 @@ Wanted = Annotated[
               "index; empty for the network's own answer")
 ]  # fmt: skip
 Top = Annotated[int, Form(ge=1, le=1000, description="how many classes to name")]
-Text = Annotated[str, Form(max_length=200)]
+Weights = Annotated[
+    str, Form(max_length=200, description="a named set that is on this server; empty for its own")
+]
+
+
+def text(what: str) -> Any:
+    """A short text field."""
+    return Form(max_length=200, description=what)
+
+
+Method = Annotated[str, text(", ".join(cam.METHODS))]
+Block = Annotated[str, text("whose map it is, 1.0 to 4.2; empty for the last")]
+Colours = Annotated[str, text(f"of the PNG: {', '.join(COLOUR_MAPS)}")]
+Detector = Annotated[str, text("its name, or auto for the best whose weights are here")]
 
 
 def router(engine: Any, work: Work) -> APIRouter:
@@ -52,8 +65,8 @@ def router(engine: Any, work: Work) -> APIRouter:
 
     @offer("explain", verbs.Explained, drawn=True)
     async def explain(
-        request: Request, photo: Photo, wanted: Wanted = "", method: Text = "gradcam",
-        block: Text = "", colours: Text = COLOUR_MAPS[0],
+        request: Request, photo: Photo, wanted: Wanted = "", method: Method = "gradcam",
+        block: Block = "", colours: Colours = COLOUR_MAPS[0],
     ) -> Response:  # fmt: skip
         """Where in the photo a class is: a heat map as numbers, or as a PNG over the photo."""
         asked = (wanted or None, method, block or None)
@@ -65,7 +78,7 @@ def router(engine: Any, work: Work) -> APIRouter:
 
     @offer("detect", verbs.Detected, drawn=True)
     async def detect(
-        request: Request, photo: Photo, detector: Text = "auto",
+        request: Request, photo: Photo, detector: Detector = "auto",
         score: Annotated[float, Form(ge=0, le=1, description="the lowest score of a box")] = 0.5,
         classes: Annotated[
             str, Form(max_length=2000, description="kinds of thing to report, with commas between; "
@@ -97,7 +110,7 @@ def router(engine: Any, work: Work) -> APIRouter:
 
     @offer("compare", verbs.Compared)
     async def compare(
-        request: Request, a: Photo, b: Photo, weights_a: Text = "", weights_b: Text = "",
+        request: Request, a: Photo, b: Photo, weights_a: Weights = "", weights_b: Weights = "",
         top: Top = 5,
     ) -> Response:  # fmt: skip
         """Two answers side by side: of two photos, or of one by two sets of weights."""

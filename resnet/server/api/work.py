@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,11 @@ class Places:
         self._free = most
         self._running: Counter[str] = Counter()
         self.line = Line(self._running.__getitem__, lambda one: one.owner)
+
+    @property
+    def running(self) -> int:
+        """How many run."""
+        return sum(self._running.values())
 
     def of(self, owner: str) -> int:
         """How many of an owner's wait or run."""
@@ -114,11 +120,14 @@ class Work:
             )
             try:
                 with anyio.fail_after(self._settings.job_seconds):
+                    asked = time.monotonic()
                     async with self.places.place(visit.owner):
+                        self._metrics.waited(time.monotonic() - asked)
                         work_for(visit)
-                        return await anyio.to_thread.run_sync(
-                            _sentenced, make, paths, abandon_on_cancel=True
-                        )
+                        with self._metrics.running():
+                            return await anyio.to_thread.run_sync(
+                                _sentenced, make, paths, abandon_on_cancel=True
+                            )
             except TimeoutError:
                 visit.over = words
                 raise Refusal(503, words, "time") from None
