@@ -265,6 +265,8 @@ def test_records_are_torchvisions():
         assert len(info.sha256) == 8 and info.full and info.classes == 80
         assert info.ap == published.meta["_metrics"]["COCO-val2017"]["box_map"]
         assert info.ap50 is None
+        assert info.megabytes == published.meta["_file_size"] * 2**20 / 1e6
+        assert info.classes == len(library.class_names(published.meta["categories"]))
         parameters = 4e-6 * published.meta["num_params"]  # MB of float32
         assert parameters < info.megabytes < 1.01 * parameters
     assert [name for name, info in infos.items() if info.masks] == ["maskrcnn-v2"]

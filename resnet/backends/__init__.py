@@ -14,7 +14,7 @@ from resnet.network import ResNet50
 __all__ = ["BACKENDS", "Backend", "BackendError", "Choice", "Eager", "choose", "make"]
 
 BACKENDS = ("eager", "folded", "prepacked", "openvino", "cuda graphs")
-RUNS = 3  # of each candidate; the fastest counts, others may be busy beside us
+RUNS = 4  # of each candidate; the fastest counts, others may be busy beside us
 MARGIN = 0.95  # a candidate must be faster than the ordinary pass by this to be worth it
 
 
@@ -84,18 +84,20 @@ def choose(
 
     Args:
         precision: `auto` or one of `device.PRECISIONS`.
-        seconds_of: times a back end; by default the best of a few traces of one photo.
+        seconds_of: times a back end; by default one trace of one photo.
     """
     timed = seconds_of or measure
     found: dict[tuple[str, str], Backend] = {}
     seconds: dict[tuple[str, str], float] = {}
-    for name, each in candidates(net, precision):
+    for key in candidates(net, precision):
         try:
-            backend = make(name, net, each)
-            seconds[name, each] = timed(backend)
+            found[key] = make(key[0], net, key[1])
+            timed(found[key])  # once for nothing: the first pass is never the fastest
         except (BackendError, RuntimeError, MemoryError):
-            continue  # the ordinary pass always works
-        found[name, each] = backend
+            found.pop(key, None)  # the ordinary pass always works
+    for _ in range(RUNS):  # in turn: whoever is busy beside us disturbs all alike
+        for key, backend in found.items():
+            seconds[key] = min(timed(backend), seconds.get(key, float("inf")))
     ordinary = next(iter(found))
     best = min(found, key=lambda key: seconds[key] * (MARGIN if key == ordinary else 1))
     told = {" ".join(key): value for key, value in seconds.items()}
@@ -111,13 +113,9 @@ def reason(best: tuple[str, str], seconds: dict[str, float]) -> str:
 
 
 def measure(backend: Backend) -> float:
-    """Seconds of one photo's trace, the best of a few."""
+    """Seconds of one photo's trace."""
     side = backend.net.spec.crop
     x = torch.zeros(1, 3, side, side)
-    return min(_seconds(backend, x) for _ in range(RUNS + 1))
-
-
-def _seconds(backend: Backend, x: torch.Tensor) -> float:
     started = time.perf_counter()
     backend.trace(x).logits.cpu()  # waits for a GPU
     return time.perf_counter() - started

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torchvision.ops import box_iou
 
+from resnet import lazy
 from resnet.compare.base import CompareError
 from resnet.detections import Detections
 from resnet.residual.plain import plain
+
+ops = lazy.module("torchvision.ops")
 
 SAME = 0.5  # IoU from which two boxes are at the same place
 
@@ -110,7 +112,7 @@ def match(a: Detections, b: Detections, iou: float = SAME) -> Matches:
 
 def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """IoU of every box of a [n, 4] with every one of b [m, 4]: float64 [n, m]; empty boxes 0."""
-    found = box_iou(torch.from_numpy(a).double(), torch.from_numpy(b).double())
+    found = ops.box_iou(torch.from_numpy(a).double(), torch.from_numpy(b).double())
     return found.nan_to_num(0.0).numpy()
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as ops
 
+from resnet import lazy
 from resnet.compare.base import Box
+
+ops = lazy.module("torchvision.transforms.v2.functional")
 
 FILL = (124, 116, 104)  # the mean colour of the weights: 0 for the network
 NOISE = 0.5  # full: standard deviation, brightness 0..1
@@ -72,7 +73,7 @@ def quality(strength: float) -> int:
 def rotate(image: Tensor, strength: float, extra: Extra) -> Tensor:
     """Counter-clockwise about the middle, in the same frame."""
     fill = [float(value) for value in FILL]
-    return ops.rotate(image, TURN * strength, InterpolationMode.BILINEAR, fill=fill)
+    return ops.rotate(image, TURN * strength, ops.InterpolationMode.BILINEAR, fill=fill)
 
 
 def cover(image: Tensor, strength: float, extra: Extra) -> Tensor:

@@ -6,23 +6,28 @@ import copy
 import json
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.ops import batched_nms, box_iou
 
-from resnet import weights
+from resnet import lazy, weights
 from resnet.detections import Detections
-from resnet.detectors import offline
 from resnet.detectors.catalogue import DetectorError, DetectorInfo
-from resnet.detectors.offline import Dense, OfflineDetector
-from resnet.detectors.second import Tail, clues
 from resnet.detectors.sighting import Streams
 from resnet.images import Photo
 from resnet.network import ResNet50
 from resnet.view import to_tensor
+
+if TYPE_CHECKING:
+    from resnet.detectors.offline import Dense, OfflineDetector
+    from resnet.detectors.second import Tail
+
+# With torchvision, slow to import: the catalogue asks for the record alone.
+offline = lazy.module("resnet.detectors.offline")
+second = lazy.module("resnet.detectors.second")
+ops = lazy.module("torchvision.ops")
 
 FILE = weights.ASSETS / "weights" / "detector-offline.safetensors"
 RECORD = weights.ASSETS / "weights" / "detector-offline.json"
@@ -93,7 +98,7 @@ class Offline:
         features = self.tail(stage3, [boxes])
         with torch.autocast(features.device.type, enabled=False):
             named = self.module.namer(features.float())
-            found = clues(dense.logits[0, at].float(), dense.fit[0, at].float(), named)
+            found = second.clues(dense.logits[0, at].float(), dense.fit[0, at].float(), named)
             return found @ self.module.namer.mix
 
     def target(self, streams: Streams, x: Tensor, row: Tensor) -> Tensor:
@@ -111,7 +116,7 @@ class Offline:
         score = calibrate(raw.logits[:, shown].sigmoid(), self.calibration)
         row, column = (score >= floor).nonzero(as_tuple=True)
         value, label, boxes = score[row, column], shown[column], raw.boxes[row]
-        keep = batched_nms(boxes, value, label, self.overlap)
+        keep = ops.batched_nms(boxes, value, label, self.overlap)
         value = one_name(boxes[keep], value[keep], label[keep])
         value, order = value.sort(descending=True, stable=True)
         keep = keep[order][value >= floor][:MOST]
@@ -154,7 +159,7 @@ def one_name(boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
     Args:
         boxes, scores, labels: [n, 4], [n] in 0..1 and [n], best first, without duplicates.
     """
-    rivals = (box_iou(boxes, boxes) > SAME) & (labels[:, None] != labels)
+    rivals = (ops.box_iou(boxes, boxes) > SAME) & (labels[:, None] != labels)
     surer = (scores[:, None] * rivals.triu(1)).amax(0) if len(scores) else scores
     return scores.minimum(1 - surer)
 
@@ -199,7 +204,7 @@ def assemble(
         calibration = (slope, offset)
     if overlap is None:
         overlap = record()["overlap"]
-    return Offline(info(), trunk, module, Tail(net), names, places, calibration, overlap)
+    return Offline(info(), trunk, module, second.Tail(net), names, places, calibration, overlap)
 
 
 def read(net: ResNet50, classes: int, expected: str, file: Any = FILE) -> OfflineDetector:
@@ -208,7 +213,7 @@ def read(net: ResNet50, classes: int, expected: str, file: Any = FILE) -> Offlin
     Raises:
         DetectorError: the file is missing, damaged, or of another shape.
     """
-    module = OfflineDetector(net, classes).requires_grad_(False).eval()
+    module = offline.OfflineDetector(net, classes).requires_grad_(False).eval()
     try:
         state = weights.read_bundle(file, expected)
         weights.check(state, module.state_dict(), file.name, "the offline detector")

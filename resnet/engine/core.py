@@ -18,7 +18,7 @@ from torch import Tensor
 from resnet import view
 from resnet.analysis import Analysis
 from resnet.backends.base import Backend, Eager
-from resnet.engine import exact, lane, sizes
+from resnet.engine import exact, heap, lane, sizes
 from resnet.engine.memory import Memory, weight
 from resnet.engine.stats import Stats
 from resnet.images import Photo, read_file, read_photo
@@ -253,6 +253,17 @@ class Engine:
 
         choice = self.lane.do(lambda _: [backends.choose(self.net, precision)])
         self.backend, self.why = choice.backend, choice.reason
+        self.net.precision = choice.backend.precision  # what answers say of themselves
+
+    def start(self, precision: str = "auto") -> None:
+        """For a server, once, in a thread beside it: choose the back end, and be ready.
+
+        From then on torch has all cores in the lane and one thread anywhere else.
+        """
+        lane.settle()
+        self.tune(precision)
+        self.warm_up()
+        heap.trim()
 
     def warm_up(self) -> None:
         """Make one heat map of a blank picture, so that the first visitor is not the slow one."""

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
 
+from resnet import lazy
 from resnet.detect import FLOOR
 from resnet.detections import Detections
 from resnet.detectors.sighting import Sighting, Streams
@@ -22,6 +22,8 @@ from resnet.network import join
 from resnet.residual.gains import forward_only
 from resnet.residual.plain import plain
 from resnet.residual.plan import Gains, Plan, Step, baseline, plan_of_gains, shared_prefix
+
+ops = lazy.module("torchvision.ops")
 
 SAME = 0.5  # IoU from which a box counts as the same place
 CUTS = {"branch": (1.0, 0.0), "shortcut": (0.0, 1.0)}  # wire -> gains g_S, g_F without it
@@ -197,7 +199,7 @@ def compare(block: str, wire: str, before: Detections, after: Detections, score:
         after: the cut network's, down to a low floor.
         score: lowest score that counts.
     """
-    overlap = box_iou(torch.from_numpy(before.boxes), torch.from_numpy(after.boxes)).numpy()
+    overlap = ops.box_iou(torch.from_numpy(before.boxes), torch.from_numpy(after.boxes)).numpy()
     near = overlap >= SAME
     own = near & (before.labels[:, None] == after.labels)
     counts = after.scores >= score

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from resnet.detectors.library_heads import inside
 from resnet.detectors.sighting import Sighting
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the upright photo
@@ -35,6 +34,8 @@ class Frame:
 
 def frame_of(sighting: Sighting) -> Frame:
     """Of a pass; padding is seen in the input itself, where it is 0 in all channels."""
+    from resnet.detectors.library_heads import inside  # with torchvision, slow to import
+
     height, width = sighting.input.shape[2:]
     bottom, right = inside(sighting.input)
     return Frame((width, height), (right, bottom), sighting.photo.size)
