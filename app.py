@@ -85,7 +85,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    warm_up = threading.Thread(target=engine.warm_up, daemon=True, name="warm-up")
+    warm_up = threading.Thread(
+        target=engine.start, args=(options.precision,), daemon=True, name="warm-up"
+    )
     warm_up.start()
     try:
         serve(app, chosen, sock, started=_say, close=folder.close)
