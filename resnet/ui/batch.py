@@ -216,7 +216,8 @@ def batch_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab) -> None:
         "trigger_mode": "always_last",
         **quiet,
     }
-    gr.on([only.input, text.input], on_filter, **looking)
+    # Not `text.input`: it stays silent when a text is pasted.
+    gr.on([only.input, text.change], on_filter, **looking)
     rows.order(on_order, **looking)
     rows.turn(on_page, **looking)
     rows.choose(on_choose, [batch, table], [table, card, chosen, *sends], **quiet)
