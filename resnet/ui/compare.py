@@ -39,6 +39,7 @@ from resnet.ui.compare_view import (
     scale_words,
     signals_html,
 )
+from resnet.ui.detect_view import plural
 from resnet.ui.examples import example_path, example_strip, picked
 from resnet.ui.html import hidden, shown
 from resnet.ui.inside_panel import HOWS
@@ -335,7 +336,7 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
         photo = engine.open(asked.path)
         drawn = match_boxes(photo.photo.image, a.size, (a.boxes, b.boxes), found)
         names = [detect_source.title_of(name) for name in (asked.detector_a, asked.detector_b)]
-        counts = [f"{len(each)} boxes at this threshold" for each in (a, b)]
+        counts = [plural(len(each), "box") for each in (a, b)]
         cards = [
             card_html(letter, Seen(side, photo, None), name, count)
             for letter, side, name, count in zip(
@@ -346,7 +347,8 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
             problem: hidden(), card_a: cards[0], card_b: cards[1], view: hidden(),
             view_files: gr.update(visible=False), pairs_part: gr.update(visible=False),
             parting_part: gr.update(visible=False), boxes_part: gr.update(visible=True),
-            boxes: f'<div class="match-body">{panel("boxes", drawn)}{match_rows(found)}</div>',
+            boxes: f'<div class="match-body">{panel("boxes", drawn)}<div>{match_rows(found)}'
+            f"{_names_note(asked)}</div></div>",
         }  # fmt: skip
 
     def _box(asked: Asked) -> dict:
@@ -510,6 +512,16 @@ def _detectors(label: str, elem_id: str) -> gr.Dropdown:
         detect_source.choices(), value=value, label=label, filterable=False, visible=False,
         elem_id=elem_id, min_width=220,
     )  # fmt: skip
+
+
+def _names_note(asked: Asked) -> str:
+    """Why a heat map's box hardly ever pairs with a detector's."""
+    if (asked.detector_a == detect_source.HEAT) == (asked.detector_b == detect_source.HEAT):
+        return ""
+    return (
+        '<p class="hint">A heat map’s box has the name of one of ImageNet’s 1,000 classes, a '
+        "detector’s box that of one of COCO’s 80 things. They pair where the names agree.</p>"
+    )
 
 
 def _note(way: str) -> str:
