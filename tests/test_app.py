@@ -134,6 +134,12 @@ def test_no_event_runs_without_a_limit(built):
     assert None not in limits.values()
 
 
+def test_every_event_waits_in_the_queue(built):
+    """What does not is asked at an address that the server leaves closed."""
+    past = [fn for fn in built.fns.values() if fn.fn and fn.queue is False]
+    assert not [getattr(fn.fn, "__qualname__", fn.fn) for fn in past]
+
+
 # The process
 
 

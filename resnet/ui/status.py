@@ -36,7 +36,9 @@ def status_panel(status: Watched, tab: gr.Tab) -> None:
         scope = getattr(request.request, "scope", {})
         if not status.may_see(scope):
             return _CLOSED, gr.update(visible=False)
-        return status_html(status.figures()), gr.skip()
+        found = status.figures()
+        others = max(0, found["running"] - 1) if found else 0  # this look is a job as well
+        return status_html({**found, "running": others} if found else {}), gr.skip()
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     gr.on([tab.select, again.click], look, None, [panel, again], **quiet)
