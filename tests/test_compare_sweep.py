@@ -8,8 +8,10 @@ from compare_toys import unsure
 from conftest import draw_photo
 
 from resnet.compare import DAMAGES, CompareError, Side, damaged, look_at, sweep
+from resnet.compare.ab import changes
 from resnet.images import read_photo
 from resnet.residual import one_lesion
+from resnet.residual.plan import all_shortcuts_off, baseline
 
 BOX = (60, 40, 200, 180)
 
@@ -134,9 +136,10 @@ def test_a_side_damages_runs_and_cuts(tiny_v1, upright):
     copy = damaged(upright, tiny_v1.spec, "hottest", 0.5, 1, heat=heat)
     expected = tiny_v1.analyze(copy).with_gains({("4.1", "branch"): 0.0})
     assert np.array_equal(found.trace.logits.numpy(), expected.trace.logits.numpy())
-    assert (
-        side.title == "Cover the hottest part, 50.0 % covered, the hottest first; changed network"
-    )
+    damage = "Cover the hottest part, 50.0 % covered, the hottest first"
+    assert side.title == f"{damage}; branch of 4.1 cut"
+    assert changes(all_shortcuts_off(tiny_v1)) == "6 wires cut"
+    assert changes(baseline(tiny_v1.block_names)[::-1]) == "changed network"  # other order
     assert hash(side) == hash(dataclasses.replace(side)) and side.to_dict()["title"] == side.title
 
 

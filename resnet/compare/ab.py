@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from resnet.analysis import Analysis, analyze
 from resnet.cam import HeatMap
-from resnet.compare.base import Box
+from resnet.compare.base import Box, listed
 from resnet.compare.damage import DAMAGES, damaged
 from resnet.images import Photo
 from resnet.network import ResNet50
 from resnet.residual.plain import plain
-from resnet.residual.plan import Plan, baseline
+from resnet.residual.plan import Plan, baseline, gains_of
 from resnet.residual.rewired import with_plan
 
 
@@ -56,11 +56,26 @@ class Side:
             damage = DAMAGES[self.damage]
             parts.append(f"{damage.title}, {damage.parameter(self.strength)}")
         if self.plan is not None and self.plan != baseline([step.block for step in self.plan]):
-            parts.append("changed network")
+            parts.append(changes(self.plan))
         return "; ".join(parts) or "as it is"
 
     def to_dict(self) -> dict:
         return plain(self) | {"title": self.title}
+
+
+def changes(plan: Plan) -> str:
+    """What a plan changes, in a few words: "shortcut of 2.1 cut", "changed network"."""
+    gains = gains_of(plan)
+    if not gains:  # blocks swapped or repeated
+        return "changed network"
+    if len(gains) > 2:
+        return f"{len(gains)} wires {'cut' if not any(gains.values()) else 'changed'}"
+    return listed(
+        [
+            f"{wire} of {block} {'cut' if gain == 0 else f'at gain {gain:g}'}"
+            for (block, wire), gain in gains.items()
+        ]
+    )
 
 
 def look_at(

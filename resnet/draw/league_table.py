@@ -8,7 +8,7 @@ from resnet.draw import chart
 from resnet.draw.chart import WIDTH, Scale
 
 HEAD, ROW = 54.0, 34.0
-NAME, BARS, END = 222.0, 240.0, 560.0
+NAME, BARS, END = 222.0, 240.0, 528.0
 COLUMNS = (  # right edge, heading, which is better
     (626.0, "deletion", "↓"),
     (700.0, "insertion", "↑"),

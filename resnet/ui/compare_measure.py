@@ -233,7 +233,10 @@ def measure_part(
 
     def everything(kind: str, result: Any, at: int, of: Subject, asked: Asked) -> dict[Any, Any]:
         """A finished measurement on the page."""
-        found: dict[Any, Any] = {files: gr.update(visible=True)}
+        if not getattr(result, "complete", True) and not _any(result):
+            return {figure: shown(messages.notes([result.sentence]))}
+        # What was stopped early is shown, not kept: there is nothing to take away.
+        found: dict[Any, Any] = {files: gr.update(visible=bool(getattr(result, "complete", True)))}
         count = _steps(kind, result)
         at = min(max(at, 0), max(count - 1, 0))
         found[figure] = shown(drawn(kind, result, at))
@@ -348,6 +351,13 @@ def _steps(kind: str, result: Any) -> int:
     if kind == "curves" and result.complete:
         return len(result.deletion.shares)
     return 0
+
+
+def _any(result: Any) -> bool:
+    """Whether a measurement that was stopped has anything to show."""
+    if isinstance(result, Faithfulness):
+        return result.deletion is not None
+    return bool(result.rows)
 
 
 def _share(found: Faithfulness, at: int) -> float:

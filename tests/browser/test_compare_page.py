@@ -158,7 +158,7 @@ def test_two_methods_and_two_sets_of_weights(tab: Page):
 
 def test_cuts_by_preset_and_as_set_on_inside(tab: Page):
     way(tab, "Before and after the cuts")
-    expect(slot(tab, "b")).to_contain_text("changed network")
+    expect(slot(tab, "b")).to_contain_text("shortcut of 2.1 cut")
     choose(tab, "#compare-cuts", "As set on Inside")
     expect(tab.locator("#compare-message")).to_contain_text("Nothing is cut on the tab Inside")
     tab.get_by_role("tab", name="Inside").click()
