@@ -302,7 +302,7 @@ def test_it_does_what_its_document_says(verb, mode, api_schema):
     """Good forms and bad ones: every answer has a status, a type and a form that are announced."""
     forms = api_schema[f"/api/v1/{verb}"]["POST"].as_strategy(generation_mode=mode)
 
-    @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(case=forms)
     def check(case):
         case.call_and_validate(timeout=60, excluded_checks=[positive_data_acceptance])
