@@ -19,6 +19,7 @@ from resnet.server.owners import Owners
 from resnet.server.routes import G
 from resnet.server.settings import Settings
 from resnet.server.visit import (
+    STOPPING,
     Refusal,
     Scope,
     answer,
@@ -32,7 +33,6 @@ DEPTH = 40  # of nested lists and objects; the page's own need about six
 _KEPT = ("data", "event_data", "fn_index", "trigger_id")  # of what the page sends; no more is used
 _NEWS = re.compile(rb'"msg":"(\w+)","event_id":"(\w+)"')
 _GONE = "This photo is no longer on the server, or it is not yours. Choose it again."
-_STOPPING = "The server is being restarted. Try again in a minute."
 
 
 class Gate:
@@ -64,7 +64,7 @@ class Gate:
             name = visit.route.name if visit.route else ""
             fresh = name in ("join", "call", "upload", "sign in", "api")
             if self.stopping() and fresh and scope["method"] == "POST":
-                raise Refusal(503, _STOPPING, "stopping", 30)
+                raise Refusal(503, STOPPING, "stopping", 30)
             handle = self._routes.get(name)
             await (app(scope, receive, send) if handle is None
                    else handle(app, scope, receive, send))  # fmt: skip

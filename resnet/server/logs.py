@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -13,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from resnet.server.metrics import Metrics
-from resnet.server.visit import KEY, Refusal, Scope, Visit, refuse, visit_of
+from resnet.server.visit import KEY, STOPPING, Refusal, Scope, Visit, refuse, visit_of
 
 LOG = logging.getLogger("resnet.server")
 _FORMS = ("route", "method", "status", "ms", "who", "request", "reason", "error", "at")
@@ -95,6 +96,10 @@ def observed(app, metrics: Metrics):
         except Refusal as refusal:
             if not status:
                 await refuse(scope, sending, refusal)
+        except asyncio.CancelledError:  # the end of the grace: uvicorn waits no longer
+            if status:
+                raise
+            await refuse(scope, sending, Refusal(503, STOPPING, "stopping", 30))
         except Exception as error:
             LOG.error("a request failed", extra={"request": visit.id, **fault(error)})
             if not status:

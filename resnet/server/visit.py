@@ -66,6 +66,7 @@ class Refusal(Exception):
         self.status, self.sentence, self.reason, self.retry = status, sentence, reason, retry
 
 
+STOPPING = "The server is being restarted. Try again in a minute."
 NOT_FOUND = "There is nothing at this address."
 
 

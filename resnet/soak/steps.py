@@ -160,7 +160,7 @@ async def leaks(server: Running, analyses: int) -> Figures:
 def attacks() -> Figures:
     """The two-user attack suite, which is among the tests."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "tests/server/test_attacks.py"],
+        [sys.executable, "-m", "pytest", "tests/server/test_attacks.py"],
         cwd=ROOT, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr[-300:]

@@ -263,6 +263,24 @@ def test_a_verb_that_takes_too_long_is_given_up(engine, tmp_path, jpeg, monkeypa
         release.set()
 
 
+def test_at_the_end_of_the_grace_a_program_is_told_to_come_again(
+    engine, tmp_path, jpeg, monkeypatch
+):
+    begun, release = hold(monkeypatch)
+    heard: list[httpx.Response] = []
+    with guarded(tmp_path / "photos", engine=engine, grace_seconds=1.0) as site:
+        url = f"{site.url}/api/v1/classify"
+        asking = threading.Thread(
+            target=lambda: heard.append(web.post(url, files=form("classify", jpeg)))
+        )
+        asking.start()
+        assert begun.acquire(timeout=10)
+        site.server.should_exit = True
+        asking.join(15)
+        release.set()
+    assert heard[0].status_code == 503 and "restarted" in heard[0].json()["detail"]
+
+
 def test_a_program_that_hangs_up_leaves_nothing(api, jpeg, monkeypatch):
     begun, release = hold(monkeypatch)
     with (

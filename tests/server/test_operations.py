@@ -15,6 +15,7 @@ import httpx
 import pytest
 from conftest import ROOT
 from running import environment, free_port
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from resnet.__main__ import main
 from resnet.server import health
@@ -320,3 +321,8 @@ def test_many_small_jobs_do_not_slow_it_down(site):
         anna.ask(ECHO, "x")
     assert site.page._queue.ANALYTICS_MAX_EVENTS == 1
     assert site.page._queue.ANAYLTICS_CACHE_FREQUENCY >= 10**9
+
+
+def test_the_fast_loop_and_parser_are_used(site):
+    assert "httptools" in AutoHTTPProtocol.__module__
+    assert "uvloop" in site.server.config.get_loop_factory().__module__
