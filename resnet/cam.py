@@ -165,6 +165,28 @@ def heatmap(
     return HeatMap(grid, index, method, block, signed=False)
 
 
+def at_all_blocks(net: ResNet50, trace: Trace, index: int) -> dict[str, HeatMap]:
+    """Grad-CAM of one class at every block, by one forward and one backward pass for all.
+
+    Args:
+        trace: of one photo, as the network was trained.
+        index: class index.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        stream = trace.stem.detach().float().clone().requires_grad_()
+        outputs = []
+        for name in net.block_names:
+            stream = net.block(name)(stream)
+            outputs.append(stream)
+        gradients = torch.autograd.grad(net.head(stream)[0, index], outputs)
+    maps = {}
+    for name, output, gradient in zip(net.block_names, outputs, gradients, strict=True):
+        weights = gradient[0].mean((1, 2))  # Selvaraju et al. 2017, eq. 1
+        grid = torch.einsum("c,chw->hw", weights, output.detach()[0]).relu().cpu().numpy()
+        maps[name] = HeatMap(grid, index, "gradcam", name, signed=False)
+    return maps
+
+
 def exact_cam(activation: Tensor, weight: Tensor) -> np.ndarray:
     """Zhou et al. 2016, eq. 2: M(x, y) = sum_c w_c A_c(x, y) / (h w), so that sum M + b = logit.
 

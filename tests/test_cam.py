@@ -105,6 +105,13 @@ def test_scorecam_equals_the_library_on_the_tail(tiny, x, block):
     assert np.abs(as_the_library_shows(ours, activation) - theirs).max() < 1e-5
 
 
+def test_all_blocks_at_once_equal_one_by_one(tiny, x):
+    trace = tiny.trace(x)
+    for block, found in cam.at_all_blocks(tiny, trace, 3).items():
+        one = cam.heatmap(tiny, trace, 3, "gradcam", block)
+        assert np.abs(found.grid - one.grid).max() <= 1e-5 * max(1e-6, one.grid.max()), block
+
+
 # Definitions
 
 

@@ -73,7 +73,7 @@ def build(engine: Engine, detector: str = "auto", status: Watched | None = None)
         # The back end is chosen while the page is served already.
         page.load(
             lambda: header_html(engine), None, header,
-            queue=False, show_progress="hidden", api_visibility="private",
+            show_progress="hidden", api_visibility="private",
         )  # fmt: skip
         follow_photos(engine, shared, seen)
         follow_links(engine, shared, header, page, tabs)

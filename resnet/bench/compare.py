@@ -1,0 +1,89 @@
+"""Two ways to one answer, timed in turn: A B A B …, medians, and the ratio pair by pair.
+
+Absolute times are of this machine at this moment, and other programs may be busy beside us: read
+the ratios.  The ratio of processor time stands beside that of wall time, because it does not see
+the others.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+Way = Callable[[], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison; seconds."""
+
+    what: str
+    ours: float  # median
+    theirs: float  # median
+    ratio: float  # median of ours / theirs, pair by pair
+    least: float  # smallest and largest of these ratios
+    most: float
+    cpu: float  # median ratio of processor time; NaN if there was too little to measure
+    difference: float  # largest difference between the two answers
+    wanted: float = float("nan")  # the ratio to stay below; NaN if there is none
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the wanted ratio was reached, by processor time or wall time; None without."""
+        if self.wanted != self.wanted:
+            return None
+        return self.ratio <= self.wanted or self.cpu <= self.wanted
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A comparison that was not made, and why."""
+
+    what: str
+    why: str
+
+
+def compare(
+    what: str,
+    ours: Way,
+    theirs: Way,
+    runs: int,
+    tolerance: float,
+    wanted: float = float("nan"),
+) -> Row:
+    """Check that both give the same answer, then time them in turn.
+
+    Args:
+        wanted: the ratio ours / theirs to stay below.
+
+    Raises:
+        RuntimeError: the answers differ by more than `tolerance`.
+    """
+    difference = float(np.abs(ours() - theirs()).max())
+    if not difference <= tolerance:
+        raise RuntimeError(f"{what}: the two answers differ by {difference:g}")
+    pairs = [(_seconds(ours), _seconds(theirs)) for _ in range(runs)]
+    ratios = [a[0] / b[0] for a, b in pairs]
+    processor = [a[1] / b[1] for a, b in pairs if b[1] > 0]
+    return Row(
+        what,
+        ours=statistics.median(a[0] for a, _ in pairs),
+        theirs=statistics.median(b[0] for _, b in pairs),
+        ratio=statistics.median(ratios),
+        least=min(ratios),
+        most=max(ratios),
+        cpu=statistics.median(processor) if processor else float("nan"),
+        difference=difference,
+        wanted=wanted,
+    )
+
+
+def _seconds(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall and processor seconds."""
+    wall, processor = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - processor

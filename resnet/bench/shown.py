@@ -1,0 +1,79 @@
+"""The figures as a table for the terminal and as a chart for the README."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from resnet.bench.compare import Row, Skipped
+from resnet.bench.growth import Step
+from resnet.bench.users import Load
+
+WIDE = 62
+
+
+def heading() -> str:
+    """Of the table of `line`s."""
+    names = f"{'ours':>11}{'theirs':>11}{'ratio':>8}{'from … to':>16}{'cpu':>8}{'wanted':>9}"
+    return f"{'ours / theirs':{WIDE}}{names}"
+
+
+def line(row: Row | Skipped) -> str:
+    """One comparison."""
+    if isinstance(row, Skipped):
+        return f"{row.what:{WIDE}}  {row.why}"
+    spread = f"{row.least:.3f} … {row.most:.3f}"
+    times = f"{1000 * row.ours:8.1f} ms{1000 * row.theirs:8.1f} ms"
+    cpu = f"{row.cpu:8.3f}" if math.isfinite(row.cpu) else f"{'–':>8}"
+    wanted = "" if row.met is None else f"{row.wanted:8.3f}{'✓' if row.met else '✗'}"
+    return f"{row.what:{WIDE}}{times}{row.ratio:8.3f}{spread:>16}{cpu}{wanted}"
+
+
+def load_lines(loads: dict[str, Load]) -> Iterator[str]:
+    """Users through two ways."""
+    for name, load in loads.items():
+        yield (
+            f"  {name:12}{load.users:3} users {load.rate:7.1f} photos/s   median "
+            f"{1000 * load.median:7.0f} ms   p95 {1000 * load.p95:7.0f} ms   "
+            f"{1000 * load.cpu:6.0f} ms of processor a photo"
+        )
+
+
+def step_lines(steps: Iterable[Step]) -> Iterator[str]:
+    """How the cost grows."""
+    for step in steps:
+        yield (
+            f"  {step.count:5} {step.what:20}{1000 * step.cpu:9.1f} ms in all "
+            f"{1000 * step.each:8.2f} ms each (processor)"
+        )
+
+
+def stage_line(stages: dict[str, float]) -> str:
+    """The stages of one upload."""
+    return "  " + ", ".join(f"{name} {ms:.1f}" for name, ms in stages.items()) + " ms"
+
+
+def chart(rows: list[Row], title: str, path: Path) -> None:
+    """How many times faster, a bar a row, logarithmic; PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = [row for row in rows if row.ratio > 0]
+    figure = Figure(figsize=(9, 0.45 * len(shown) + 1.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    places = range(len(shown))[::-1]
+    axes.barh(places, [1 / row.ratio for row in shown], color="#3b6ea5", height=0.6)
+    for place, row in zip(places, shown, strict=True):
+        axes.text(1.06 / row.ratio, place, f"{1 / row.ratio:.3g} ×", va="center", fontsize=9)
+        if row.met is not None:
+            axes.plot([1 / row.wanted] * 2, [place - 0.4, place + 0.4], color="#c2541b", lw=2)
+    axes.set_yticks(list(places), [row.what for row in shown], fontsize=9)
+    axes.set_xscale("log")
+    axes.set_xlim(right=axes.get_xlim()[1] * 1.6)
+    axes.axvline(1, color="#888", lw=0.8)
+    axes.set_xlabel("times faster (orange: what was asked for)", fontsize=9)
+    axes.set_title(title, fontsize=9, loc="left", wrap=True)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
