@@ -1,4 +1,6 @@
-// A click brings a photo back, to the tab that is chosen beside the strip; the strip stays folded, if it was, when another photo comes in.
+// A click brings a photo back, to the tab that is chosen beside the strip; the strip stays folded, if
+// it was, when another photo comes in.
+const kept = element.closest('#gallery') ?? element; // outlives each drawing
 const fold = () => {
   const button = element.querySelector('.gallery-toggle');
   if (button) button.setAttribute('aria-expanded', String(!element.classList.contains('folded')));
@@ -9,11 +11,11 @@ element.addEventListener('click', (event) => {
   else if (event.target.closest('.gallery-toggle')) { element.classList.toggle('folded'); fold(); }
 });
 element.addEventListener('change', (event) => {
-  if (event.target.matches('.gallery-to select')) element.dataset.to = event.target.value;
+  if (event.target.matches('.gallery-to select')) kept.dataset.to = event.target.value;
 });
 const again = () => {  // a new drawing keeps what was chosen
   const to = element.querySelector('.gallery-to select');
-  if (to) to.value = element.dataset.to || '';
+  if (to) to.value = kept.dataset.to || '';
   fold();
 };
 watch('value', () => setTimeout(again));
