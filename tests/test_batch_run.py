@@ -3,6 +3,7 @@
 import gc
 import io
 import itertools
+import os
 import threading
 import tracemalloc
 from pathlib import Path
@@ -258,34 +259,43 @@ def resident() -> float:
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
+WHOLE = pytest.mark.skipif(
+    "RESNET_LONG" not in os.environ, reason="takes minutes; RESNET_LONG=1 runs it"
+)
+
+
 @pytest.mark.shared_data
 @pytest.mark.slow
-def test_all_of_imagenet500_with_ten_hostile_files(net, imagenet500, tmp_path):
+@pytest.mark.parametrize("step", [12, pytest.param(1, marks=WHOLE)], ids=["a sample", "all"])
+def test_imagenet500_with_ten_hostile_files(step, net, imagenet500, tmp_path):
     every = sorted((SHARED / "hostile").iterdir())
     hostile = [path for path in every if path.suffix != ".csv"][:: len(every) // 10][:10]
-    paths = list(imagenet500)
+    paths = list(imagenet500[::step])
+    whole = len(paths)
     for i, path in enumerate(hostile):
-        paths.insert(30 + 45 * i, path)
+        paths.insert((i + 1) * whole // 11 + i, path)
     truth = tmp_path / "truth.csv"
-    truth.write_text("".join(f"{p.name},{int(p.name[:4])}\n" for p in imagenet500))
+    truth.write_text("".join(f"{p.name},{int(p.name[:4])}\n" for p in imagenet500[::step]))
     refused_names = set()
     for path in hostile:
         try:
             read_photo(path)
         except ImageError:
             refused_names.add(path.name)
+    early = len(paths) // 5
     with collect(paths, truth=truth) as photos:
-        assert len(photos) == 510
-        rows, after_100 = [], 0.0
+        assert len(photos) == whole + 10
+        rows, before = [], 0.0
         for row in run_batch(net, photos):
             rows.append(row)
-            if len(rows) == 100:
-                after_100 = resident()
-    grown = resident() - after_100
-    result = BatchResult(tuple(rows), net.labels, 510, 1.0, facts_of(net))
+            if len(rows) == early:
+                before = resident()
+    grown = resident() - before
+    result = BatchResult(tuple(rows), net.labels, whole + 10, 1.0, facts_of(net))
     assert {row.name for row in result.failed} == refused_names and refused_names
-    usable = 510 - len(refused_names)
-    assert result.counts == {"planned": 510, "seen": 510, "usable": usable,
-                             "failed": len(refused_names), "labelled": 500}  # fmt: skip
-    assert result.accuracy.top1 >= 440 and result.accuracy.top5 >= 485
-    assert grown < 60, f"{grown:.0f} MB more after 510 photos than after 100"
+    assert result.counts == {
+        "planned": whole + 10, "seen": whole + 10, "usable": whole + 10 - len(refused_names),
+        "failed": len(refused_names), "labelled": whole,
+    }  # fmt: skip
+    assert result.accuracy.top1 >= 0.8 * whole and result.accuracy.top5 >= 0.93 * whole
+    assert grown < 60, f"{grown:.0f} MB more after {whole + 10} photos than after {early}"

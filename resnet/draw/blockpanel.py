@@ -196,6 +196,20 @@ def _tile(
     )
 
 
+def painted(
+    photo: Image.Image, values: np.ndarray, limit: float, signed: bool, raw: bool = False
+) -> Image.Image:
+    """One map over the photo as the panel shows it, RGB of the photo's size.
+
+    Args:
+        photo: RGB, grey.
+        values, limit, signed, raw: as in `blockpanel_html`.
+    """
+    how = Image.Resampling.NEAREST if raw else Image.Resampling.BILINEAR
+    layer = _paint(values, limit, signed, raw).convert("RGB").resize(photo.size, how)
+    return Image.blend(photo, layer, OPACITY)
+
+
 def _paint(values: np.ndarray, limit: float, signed: bool, raw: bool) -> Image.Image:
     """Of the grid's own size if raw, else smooth: interpolated as values, not as colours."""
     # With gains above 1 half precision can overflow; such a point gets the strongest colour.

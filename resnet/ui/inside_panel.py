@@ -17,6 +17,7 @@ from resnet.residual.plan import step_names
 from resnet.ui import messages
 from resnet.ui.bench import Bench, rewire
 from resnet.ui.html import hidden, shown
+from resnet.ui.panel_files import panel_downloads
 
 HOWS = [
     ("Mean of channels", "mean"),
@@ -100,21 +101,23 @@ def block_panel(engine: Engine, bench: gr.State) -> None:
             0, label="Channel", precision=0, minimum=0, visible=False, min_width=90, scale=1
         )
         raw = gr.Checkbox(False, label="Raw grid", elem_id="panel-raw", min_width=110, scale=1)
+    downloads = panel_downloads(engine, [bench, how, channel, scope, raw])
 
     def draw(state: Bench, how, channel, scope, raw):
         if not state.path:
-            return hidden(), gr.update(visible=False), gr.update(visible=False)
+            return hidden(), *[gr.update(visible=False)] * 3
         try:
             html = panel_html(engine, state, how, channel, scope, raw)
         except ImageError as error:
             html = messages.problem(str(error))
-        return shown(html), gr.update(visible=True), gr.update(visible=how == "channel")
+        seen = gr.update(visible=True)
+        return shown(html), seen, gr.update(visible=how == "channel"), seen
 
     gr.on(
         [bench.change, how.input, channel.input, scope.input, raw.input],
         draw,
         [bench, how, channel, scope, raw],
-        [panel, controls, channel],
+        [panel, controls, channel, downloads],
         show_progress="hidden",
         trigger_mode="always_last",
         concurrency_id="model",
