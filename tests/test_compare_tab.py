@@ -43,7 +43,7 @@ def asked(path: str, way: str, own: str = "tiny-v1", **changes) -> Asked:
         path=path, slots=Slots(path=path), way=way, weights_a=own, weights_b=own,
         method_a="gradcam", method_b="eigencam", wanted=ANSWER_OF_A, damage="noise", strength=0.5,
         seed=3, cuts=FROM_INSIDE, detector_a="offline", detector_b="heatmap", score=0.5,
-        bench=Bench(),
+        boxes=False, bench=Bench(),
     )  # fmt: skip
     return controls._replace(**changes)
 

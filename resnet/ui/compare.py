@@ -12,7 +12,15 @@ from gradio.events import Dependency
 from gradio.utils import get_upload_folder, is_in_or_equal
 
 from resnet import cam
-from resnet.compare import DAMAGES, WAYS, CompareError, compare_answers, match, where_they_part
+from resnet.compare import (
+    DAMAGES,
+    WAYS,
+    CompareError,
+    Side,
+    compare_answers,
+    match,
+    where_they_part,
+)
 from resnet.draw.ab_view import ab_picture
 from resnet.draw.match_boxes import match_boxes, match_rows
 from resnet.draw.pairs_compare import pairs_figure
@@ -146,6 +154,9 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
         seed = gr.Number(
             0, label="Seed", precision=0, minimum=0, elem_id="compare-seed", min_width=80, scale=1
         )
+        boxes_too = gr.Checkbox(
+            False, label="Boxes of things too", elem_id="compare-boxes-too", min_width=170, scale=1
+        )
     boxed = box_input("compare-box")
     problem = gr.HTML("", visible=False, apply_default_css=False, elem_id="compare-message")
     view = gr.HTML(
@@ -153,7 +164,7 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
     )
     inputs = [
         shared.source, slots, way, weights_a, weights_b, method_a, method_b, wanted, damage,
-        strength, seed, cuts, detector_a, detector_b, score, bench,
+        strength, seed, cuts, detector_a, detector_b, score, boxes_too, bench,
     ]  # fmt: skip
 
     def look_at_both(asked: Asked) -> tuple[Seen, Seen]:
@@ -242,7 +253,8 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
                 {"thing": row["label"], "found_by": side.upper(), f"score_{side}": row["score"]}
                 for row in found[f"only_{side}"]
             ]
-        detectors = {"A": asked.detector_a, "B": asked.detector_b}
+        a, b = source.sides(engine, asked)
+        detectors = {"A": a.detector, "B": b.detector}
         return {"detectors": detectors, "score": asked.score, "matches": found}, rows
 
     view_files = files_row("view", inputs, picture_numbers, picture_file, visible=False)
@@ -265,6 +277,7 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
             raw = gr.Checkbox(False, label="Raw grid", min_width=110, scale=1)
         signals = gr.HTML("", elem_id="compare-signals", apply_default_css=False)
     with gr.Column(visible=False, elem_classes="compare-part") as boxes_part:
+        gr.HTML("<h2>What is found where</h2>", apply_default_css=False, elem_classes="heading")
         boxes = gr.HTML("", elem_id="compare-boxes", apply_default_css=False)
         files_row("boxes", inputs, boxes_numbers)
     parts = [view_files, pairs_part, parting_part, boxes_part]
@@ -309,6 +322,11 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
             parting_part: gr.update(visible=stream),
             boxes_part: gr.update(visible=False),
         }
+        if asked.way == "damage" and asked.boxes:
+            try:
+                found |= {boxes_part: gr.update(visible=True), boxes: boxes_html(asked, b)}
+            except PROBLEMS as error:
+                found |= {boxes_part: gr.update(visible=True), boxes: messages.problem(str(error))}
         if stream:
             drawn = parting_figure(parting_of(a, b), state.block, buttons=True)
             found[pairs] = panel("pairs", pairs_figure(answers, titles))
@@ -331,10 +349,16 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
             found[card_a] = card_html("A", None, "", "Not filled yet: see below.")
         return found
 
+    def boxes_html(asked: Asked, b: Seen) -> str:
+        """Both lists of boxes on the photo; of a damaged copy, on the copy."""
+        one, other, found = boxes_of(asked)
+        drawn = match_boxes(b.analysis.photo.image, one.size, (one.boxes, other.boxes), found)
+        table = f"<div>{match_rows(found)}{_names_note(asked)}</div>"
+        return f'<div class="match-body">{panel("boxes", drawn)}{table}</div>'
+
     def show_boxes(asked: Asked) -> dict[Any, Any]:
-        a, b, found = boxes_of(asked)
+        a, b, _ = boxes_of(asked)
         photo = engine.open(asked.path)
-        drawn = match_boxes(photo.photo.image, a.size, (a.boxes, b.boxes), found)
         names = [detect_source.title_of(name) for name in (asked.detector_a, asked.detector_b)]
         counts = [plural(len(each), "box") for each in (a, b)]
         cards = [
@@ -347,8 +371,7 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
             problem: hidden(), card_a: cards[0], card_b: cards[1], view: hidden(),
             view_files: gr.update(visible=False), pairs_part: gr.update(visible=False),
             parting_part: gr.update(visible=False), boxes_part: gr.update(visible=True),
-            boxes: f'<div class="match-body">{panel("boxes", drawn)}<div>{match_rows(found)}'
-            f"{_names_note(asked)}</div></div>",
+            boxes: boxes_html(asked, Seen(Side(asked.path), photo, None)),
         }  # fmt: skip
 
     def _box(asked: Asked) -> dict:
@@ -488,7 +511,7 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
                                     **quiet)))  # fmt: skip
     changed = gr.on(
         [c.input for c in (weights_a, weights_b, method_a, method_b, wanted, damage, strength,
-                           seed, cuts, detector_a, detector_b, score)],
+                           seed, cuts, detector_a, detector_b, score, boxes_too)],
         **drawing,
     )  # fmt: skip
     after(changed)
@@ -516,6 +539,8 @@ def _detectors(label: str, elem_id: str) -> gr.Dropdown:
 
 def _names_note(asked: Asked) -> str:
     """Why a heat map's box hardly ever pairs with a detector's."""
+    if asked.way != "detectors":
+        return ""
     if (asked.detector_a == detect_source.HEAT) == (asked.detector_b == detect_source.HEAT):
         return ""
     return (

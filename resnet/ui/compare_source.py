@@ -55,6 +55,7 @@ class Asked(NamedTuple):
     detector_a: str
     detector_b: str
     score: float
+    boxes: bool  # of "damage": look for things in both as well
     bench: Bench
 
 
