@@ -39,6 +39,11 @@ class Status:
         visit = visit_of(scope)
         return visit.user is not None or within(visit.address, self._readers)
 
+    def signed_in(self, scope: Mapping[str, Any]) -> str | None:
+        """Who has signed in here, and so can sign out; None where nobody does."""
+        auth = self._front is not None and self._front.settings.auth
+        return visit_of(scope).user if auth else None
+
     def sample(self) -> None:
         """Note how it is now, for the charts."""
         if self._front is None:

@@ -24,6 +24,8 @@ class Watched(Protocol):
 
     def may_see(self, scope: Mapping[str, Any]) -> bool: ...
 
+    def signed_in(self, scope: Mapping[str, Any]) -> str | None: ...
+
     def figures(self) -> Mapping[str, Any]: ...
 
 
@@ -34,14 +36,23 @@ def status_panel(status: Watched, tab: gr.Tab) -> None:
 
     def look(request: gr.Request):
         scope = getattr(request.request, "scope", {})
+        user = who_html(status.signed_in(scope))
         if not status.may_see(scope):
-            return _CLOSED, gr.update(visible=False)
+            return user + _CLOSED, gr.update(visible=False)
         found = status.figures()
         others = max(0, found["running"] - 1) if found else 0  # this look is a job as well
-        return status_html({**found, "running": others} if found else {}), gr.skip()
+        return user + status_html({**found, "running": others} if found else {}), gr.skip()
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     gr.on([tab.select, again.click], look, None, [panel, again], **quiet)
+
+
+def who_html(name: str | None) -> str:
+    """Who has signed in, and the way out; "" for nobody."""
+    if name is None:
+        return ""
+    said = f"You are signed in as <b>{escape(name)}</b>."
+    return f'<p class="signed-in">{said} <a href="logout" target="_self">Sign out</a></p>'
 
 
 def status_html(found: Mapping[str, Any]) -> str:

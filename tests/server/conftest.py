@@ -119,15 +119,15 @@ def private(folder: Path) -> Path:
 def guarded(
     folder: Path, make: Callable[[threading.Event], gr.Blocks] = small_page, **changes
 ) -> Iterator[Site]:
-    """Our server; `changes` are settings, `probe`, and the `engine` of its HTTP API."""
+    """Our server; `changes` are settings, `probe`, `status`, and the `engine` of its HTTP API."""
     before = os.environ.get("GRADIO_TEMP_DIR")
     release, probe = threading.Event(), changes.pop("probe", lambda: None)
-    engine = changes.pop("engine", None)
+    engine, status = changes.pop("engine", None), changes.pop("status", None)
     plain: dict[str, Any] = {"port": 0, "free_disk_mb": 0, "free_memory_mb": 0, "burst": 5000}
     settings = Settings(**(plain | {"grace_seconds": 2.0} | changes))
     try:
         private(folder)
-        app = create_app(engine, settings, make(release), folder=folder, probe=probe)
+        app = create_app(engine, settings, make(release), folder=folder, probe=probe, status=status)
         sock = listen(settings)
         with started(app, make_server(app, settings), sock, folder, release) as site:
             yield site

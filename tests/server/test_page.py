@@ -6,6 +6,7 @@ from conftest import ROOT, make_tiny
 from playwright.sync_api import Page, expect
 
 from resnet.engine import Engine
+from resnet.server.status import Status
 from resnet.ui.page import build
 from server.conftest import PASSWORDS, guarded
 
@@ -16,10 +17,13 @@ PHOTO = ROOT / "assets" / "examples" / "bridge.jpg"
 @pytest.fixture(scope="module", params=["open", "signed in"])
 def page_site(request, tmp_path_factory, users_file):
     changes = {"auth": str(users_file)} if request.param == "signed in" else {}
-    engine = Engine(make_tiny("v1"))
+    engine, status = Engine(make_tiny("v1")), Status()
     folder = tmp_path_factory.mktemp("page") / "photos"
     # With the limits that it has for users: a page must not run into them.
-    with guarded(folder, lambda _: build(engine), burst=120, **changes) as found:
+    with guarded(
+        folder, lambda _: build(engine, "auto", status), engine=engine, status=status, burst=120,
+        **changes,
+    ) as found:  # fmt: skip
         yield found
 
 
@@ -87,7 +91,9 @@ def test_signing_out_by_hand(page_site, page: Page):
     if not page_site.front.settings.auth:
         pytest.skip("nobody signs in")
     open_page(page, page_site)
-    page.goto(page_site.url + "/logout")
+    page.get_by_role("tab", name="About", exact=True).click()
+    expect(page.locator("#status")).to_contain_text("You are signed in as anna.")
+    page.get_by_role("link", name="Sign out").click()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Password")).to_be_visible()
     page.goto(page_site.url)

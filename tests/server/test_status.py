@@ -12,7 +12,7 @@ from resnet.server.settings import Settings
 from resnet.server.status import Status
 from resnet.server.visit import KEY, Visit
 from resnet.ui.page import build
-from resnet.ui.status import status_html
+from resnet.ui.status import status_html, who_html
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,13 @@ def test_only_those_who_run_it_or_sign_in_see_it(watched, user, address, sees):
     asked = SimpleNamespace(request=SimpleNamespace(scope={KEY: visit}))
     html, _ = event(asked)
     assert ("Up for" in html) is sees and ("those who run the server" in html) is not sees
+
+
+def test_the_way_out_is_shown_to_those_who_signed_in(watched):
+    assert watched[0].signed_in({KEY: Visit("x", user="anna")}) is None  # nobody does here
+    assert who_html(None) == ""
+    html = who_html("<anna>")
+    assert 'href="logout"' in html and "&lt;anna&gt;" in html and "<anna>" not in html
 
 
 def test_a_trend_draws_each_minute_once_and_says_it_in_words():
