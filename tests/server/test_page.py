@@ -21,7 +21,7 @@ def page_site(request, tmp_path_factory, users_file):
     folder = tmp_path_factory.mktemp("page") / "photos"
     # With the limits that it has for users: a page must not run into them.
     with guarded(
-        folder, lambda _: build(engine, "auto", status), engine=engine, status=status, burst=120,
+        folder, lambda _: build(engine, "auto", status), engine=engine, status=status, burst=300,
         **changes,
     ) as found:  # fmt: skip
         yield found
