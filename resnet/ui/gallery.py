@@ -124,10 +124,12 @@ def follow_photos(engine: Engine, shared: SharedPhoto, strip: gr.HTML) -> None:
 
 
 def _seen(engine: Engine, path: str) -> Seen:
-    def make(analysis: Analysis) -> Seen:
+    def make(analysis: Analysis) -> tuple[str, str, str]:
         answer = analysis.top(1)[0]
         stamp = image_uri(shrink(analysis.photo.image, SIDE), quality=75)
         said = f"{answer.label}, {percent(answer.probability)}"
-        return Seen(analysis.photo.digest[:16], path, said, stamp)
+        return analysis.photo.digest[:16], said, stamp
 
-    return engine.figure(path, "gallery", make)
+    # What is kept belongs to the photo's content; the path is this visitor's own.
+    key, said, stamp = engine.figure(path, "gallery", make)
+    return Seen(key, path, said, stamp)
