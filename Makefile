@@ -4,11 +4,13 @@
 # make bench  what one pass saves, measured on this machine
 #
 # ARGS goes to the program: make run ARGS="--port 8000", make test ARGS="-m 'not slow' -x".
+# Tests run in two processes, make test JOBS=4 in four.
 # Another Python: make run PYTHON=python3.12. Dependencies go into .venv and nowhere else.
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+JOBS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
@@ -19,7 +21,7 @@ run: $(VENV)/.stamp-run
 	@$(BIN)/python app.py $(ARGS)
 
 test: $(VENV)/.stamp-dev chromium
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.stamp-dev
 	$(BIN)/ruff check .

@@ -20,6 +20,9 @@ from torchvision.models.resnet import Bottleneck, ResNet
 from resnet import weights
 from resnet.network import ResNet50
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores already
+    torch.set_num_threads(1)
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 
