@@ -1,5 +1,7 @@
 """What stands in A and B of the tab Compare: sides from controls, analyses from sides."""
 
+import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from resnet.compare import CompareError, Side, nets, where_they_part
 from resnet.engine import Engine
 from resnet.network import ResNet50
 from resnet.residual.plan import gains_of
+from resnet.ui import compare_numbers as numbers
 from resnet.ui import compare_source as source
 from resnet.ui.bench import Bench
 from resnet.ui.compare_measure import subject
@@ -137,6 +140,22 @@ def test_sides_are_told_apart_in_words_and_names_are_escaped(engine: Engine, tmp
     html += signals_html(*seen, "2.1", "mean", 0, False) + signals_html(*seen, "2.1", "class", 0, 1)
     assert "<img src=x" not in html
     assert html.count("· block 2.1 ·") == 4
+
+
+def test_downloads_hold_the_numbers_and_no_path(engine: Engine, path: str):
+    given = asked(path, "damage")
+    for make, rows in (
+        (numbers.picture_numbers, 2), (numbers.parting_numbers, 6), (numbers.answers_numbers, 5),
+    ):  # fmt: skip
+        found, listed = make(engine, given)
+        text = json.dumps(found, allow_nan=False)
+        assert path not in text and Path(path).name not in text and len(listed) >= rows
+        assert found["B"]["side"]["damage"] == "noise" and found["B"]["side"]["seed"] == 3
+        assert found["A"]["photo_sha256"] != found["B"]["photo_sha256"]
+    picture = Image.open(io.BytesIO(numbers.picture_file(engine, given)))
+    assert picture.format == "PNG" and picture.width == 1280
+    with pytest.raises(CompareError, match="photo for A"):
+        numbers.both(engine, asked("", "damage"))
 
 
 @pytest.mark.slow

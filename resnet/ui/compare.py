@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,23 +17,19 @@ from resnet.compare import (
     WAYS,
     CompareError,
     Side,
-    compare_answers,
-    match,
-    where_they_part,
 )
-from resnet.draw.ab_view import ab_picture
-from resnet.draw.match_boxes import match_boxes, match_rows
 from resnet.draw.pairs_compare import pairs_figure
 from resnet.draw.parting_figure import parting_figure
 from resnet.engine import Engine
 from resnet.images import ImageError
+from resnet.ui import compare_numbers as work
 from resnet.ui import compare_source as source
 from resnet.ui import detect_source, messages
 from resnet.ui.bench import Bench
 from resnet.ui.classify import SharedPhoto
 from resnet.ui.compare_box import box_html, box_input, drawn_box
 from resnet.ui.compare_fetch import choices, fetch_offer, offer_of
-from resnet.ui.compare_files import PROBLEMS, about, files_row, panel, refused
+from resnet.ui.compare_files import PROBLEMS, files_row, panel, refused
 from resnet.ui.compare_measure import measure_part
 from resnet.ui.compare_source import ANSWER_OF_A, FROM_INSIDE, OWN_ANSWERS, Asked, Slots
 from resnet.ui.compare_view import (
@@ -41,10 +37,7 @@ from resnet.ui.compare_view import (
     Seen,
     card_html,
     differs,
-    looks,
-    maps_of,
     pictures_html,
-    scale_words,
     signals_html,
 )
 from resnet.ui.detect_view import plural
@@ -167,105 +160,21 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
         strength, seed, cuts, detector_a, detector_b, score, boxes_too, bench,
     ]  # fmt: skip
 
-    def look_at_both(asked: Asked) -> tuple[Seen, Seen]:
-        """Both sides with their heat maps.
+    def kept(make: Callable) -> Callable:
+        """As a download calls it: with the controls' values."""
+        return lambda *values: make(engine, Asked(*values))
 
-        Raises:
-            one of PROBLEMS.
-        """
-        if not asked.path:
-            raise CompareError("Choose a photo for A first.")
-        a, b = source.sides(engine, asked)
-        one, other = source.look(engine, a), source.look(engine, b)
-        i, j = source.explained(engine, one, other, asked.wanted)
-        return (
-            Seen(a, one, source.heat_map(engine, a, i)),
-            Seen(b, other, None if j is None else source.heat_map(engine, b, j)),
-        )
-
-    def pairs_of(a: Seen, b: Seen) -> dict:
-        return compare_answers(a.analysis, b.analysis).to_dict()
-
-    def parting_of(a: Seen, b: Seen) -> dict:
-        name = ("parting", source.key(a.side), b.side.photo, source.key(b.side))
-        return engine.figure(
-            a.side.photo, name, lambda _: where_they_part(a.analysis, b.analysis).to_dict()
-        )
-
-    def boxes_of(asked: Asked):
-        """Both detectors' boxes above the threshold, and how they pair."""
-        if not asked.path:
-            raise CompareError("Choose a photo for A first.")
-        found = [source.boxes(engine, side) for side in source.sides(engine, asked)]
-        # A box from a heat map has no probability as its score.
-        a, b = (
-            each if each.detector == detect_source.localize.DETECTOR else each.above(asked.score)
-            for each in found
-        )
-        return a, b, match(a, b).to_dict()
-
-    # Downloads of what `show` draws.
-
-    def picture_numbers(*values) -> tuple[dict, list[dict]]:
-        a, b = look_at_both(Asked(*values))
-        pair, alike = maps_of(a, b)
-        rows = [
-            {
-                "side": letter, "class": s.analysis.net.labels[s.heat.index],
-                "method": s.heat.method, "block": s.heat.block, "signed": s.heat.signed,
-                "blank": s.heat.blank, "grid": s.heat.grid.round(6).tolist(),
-            }
-            for letter, s in (("A", a), ("B", b)) if s.heat is not None
-        ]  # fmt: skip
-        found = about(a, b) | {
-            "scale": {"low": pair.low, "high": pair.high},
-            "likeness": alike.to_dict() if alike else None,
-            "heat_maps": rows,
-        }
-        return found, rows
-
-    def picture_file(*values) -> bytes:
-        a, b = look_at_both(Asked(*values))
-        pair, _ = maps_of(a, b)
-        file = io.BytesIO()
-        ab_picture(*looks(a, b, pair), pair.signed, scale_words(pair)).save(file, "PNG")
-        return file.getvalue()
-
-    def pairs_numbers(*values) -> tuple[dict, list[dict]]:
-        a, b = look_at_both(Asked(*values))
-        found = pairs_of(a, b)
-        return about(a, b) | {"answers": found}, found["rows"]
-
-    def parting_numbers(*values) -> tuple[dict, list[dict]]:
-        a, b = look_at_both(Asked(*values))
-        found = parting_of(a, b)
-        return about(a, b) | {"parting": found}, found["rows"]
-
-    def boxes_numbers(*values) -> tuple[dict, list[dict]]:
-        asked = Asked(*values)
-        _, _, found = boxes_of(asked)
-        rows = [
-            {"thing": row["label"], "found_by": "both", "score_a": row["score_a"],
-             "score_b": row["score_b"], "iou": row["iou"]} for row in found["both"]
-        ]  # fmt: skip
-        for side in ("a", "b"):
-            rows += [
-                {"thing": row["label"], "found_by": side.upper(), f"score_{side}": row["score"]}
-                for row in found[f"only_{side}"]
-            ]
-        a, b = source.sides(engine, asked)
-        detectors = {"A": a.detector, "B": b.detector}
-        return {"detectors": detectors, "score": asked.score, "matches": found}, rows
-
-    view_files = files_row("view", inputs, picture_numbers, picture_file, visible=False)
+    view_files = files_row(
+        "view", inputs, kept(work.picture_numbers), kept(work.picture_file), visible=False
+    )
     with gr.Column(visible=False, elem_classes="compare-part") as pairs_part:
         gr.HTML("<h2>What both say</h2>", apply_default_css=False, elem_classes="heading")
         pairs = gr.HTML("", elem_id="compare-pairs", apply_default_css=False)
-        files_row("pairs", inputs, pairs_numbers)
+        files_row("pairs", inputs, kept(work.answers_numbers))
     with gr.Column(visible=False, elem_classes="compare-part") as parting_part:
         gr.HTML("<h2>Where the two part</h2>", apply_default_css=False, elem_classes="heading")
         parting = gr.HTML("", js_on_load=_BLOCK, elem_id="compare-parting", apply_default_css=False)
-        files_row("parting", inputs, parting_numbers)
+        files_row("parting", inputs, kept(work.parting_numbers))
         with gr.Row(elem_classes="controls second"):
             how = gr.Radio(
                 HOWS, value="mean", label="A point shows", elem_id="compare-how", scale=4,
@@ -279,7 +188,7 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
     with gr.Column(visible=False, elem_classes="compare-part") as boxes_part:
         gr.HTML("<h2>What is found where</h2>", apply_default_css=False, elem_classes="heading")
         boxes = gr.HTML("", elem_id="compare-boxes", apply_default_css=False)
-        files_row("boxes", inputs, boxes_numbers)
+        files_row("boxes", inputs, kept(work.boxes_numbers))
     parts = [view_files, pairs_part, parting_part, boxes_part]
     measuring = measure_part(engine, shared, slots, inputs)
 
@@ -303,12 +212,12 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
         try:
             if asked.way == "detectors":
                 return found | show_boxes(asked)
-            a, b = look_at_both(asked)
+            a, b = work.both(engine, asked)
         except PROBLEMS as error:
             return found | refuse(asked, error)
         titles = differs(a.side, b.side)
         stream = asked.way in STREAMS
-        answers = pairs_of(a, b)
+        answers = work.answers(a, b)
         words = [answers["sentence"].split(";")[0] + "."] if stream else []
         if asked.way == "damage":
             words.append(_damage_words(b))
@@ -324,11 +233,14 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
         }
         if asked.way == "damage" and asked.boxes:
             try:
-                found |= {boxes_part: gr.update(visible=True), boxes: boxes_html(asked, b)}
+                found |= {
+                    boxes_part: gr.update(visible=True),
+                    boxes: work.boxes_html(engine, asked, b),
+                }
             except PROBLEMS as error:
                 found |= {boxes_part: gr.update(visible=True), boxes: messages.problem(str(error))}
         if stream:
-            drawn = parting_figure(parting_of(a, b), state.block, buttons=True)
+            drawn = parting_figure(work.parting(engine, a, b), state.block, buttons=True)
             found[pairs] = panel("pairs", pairs_figure(answers, titles))
             found[parting] = panel("parting", drawn)
         return found
@@ -349,15 +261,8 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
             found[card_a] = card_html("A", None, "", "Not filled yet: see below.")
         return found
 
-    def boxes_html(asked: Asked, b: Seen) -> str:
-        """Both lists of boxes on the photo; of a damaged copy, on the copy."""
-        one, other, found = boxes_of(asked)
-        drawn = match_boxes(b.analysis.photo.image, one.size, (one.boxes, other.boxes), found)
-        table = f"<div>{match_rows(found)}{_names_note(asked)}</div>"
-        return f'<div class="match-body">{panel("boxes", drawn)}{table}</div>'
-
     def show_boxes(asked: Asked) -> dict[Any, Any]:
-        a, b, _ = boxes_of(asked)
+        a, b, _ = work.boxes(engine, asked)
         photo = engine.open(asked.path)
         names = [detect_source.title_of(name) for name in (asked.detector_a, asked.detector_b)]
         counts = [plural(len(each), "box") for each in (a, b)]
@@ -371,7 +276,7 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
             problem: hidden(), card_a: cards[0], card_b: cards[1], view: hidden(),
             view_files: gr.update(visible=False), pairs_part: gr.update(visible=False),
             parting_part: gr.update(visible=False), boxes_part: gr.update(visible=True),
-            boxes: boxes_html(asked, Seen(Side(asked.path), photo, None)),
+            boxes: work.boxes_html(engine, asked, Seen(Side(asked.path), photo, None)),
         }  # fmt: skip
 
     def _box(asked: Asked) -> dict:
@@ -389,7 +294,7 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
         if not asked.path or asked.way not in STREAMS:
             return gr.skip(), number
         try:
-            a, b = look_at_both(asked)
+            a, b = work.both(engine, asked)
             html = signals_html(a, b, asked.slots.block, how, int(channel or 0), raw)  # type: ignore[arg-type]
         except PROBLEMS as error:
             html = messages.problem(str(error))
@@ -459,8 +364,8 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
         asked, name = Asked(*values), str(event.block)
         if name not in net.block_names or not asked.path:
             raise gr.Error("There is no such block.", print_exception=False)
-        a, b = look_at_both(asked)
-        drawn = parting_figure(parting_of(a, b), name, buttons=True)
+        a, b = work.both(engine, asked)
+        drawn = parting_figure(work.parting(engine, a, b), name, buttons=True)
         return replace(asked.slots, block=name), panel("parting", drawn)
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -535,18 +440,6 @@ def _detectors(label: str, elem_id: str) -> gr.Dropdown:
         detect_source.choices(), value=value, label=label, filterable=False, visible=False,
         elem_id=elem_id, min_width=220,
     )  # fmt: skip
-
-
-def _names_note(asked: Asked) -> str:
-    """Why a heat map's box hardly ever pairs with a detector's."""
-    if asked.way != "detectors":
-        return ""
-    if (asked.detector_a == detect_source.HEAT) == (asked.detector_b == detect_source.HEAT):
-        return ""
-    return (
-        '<p class="hint">A heat map’s box has the name of one of ImageNet’s 1,000 classes, a '
-        "detector’s box that of one of COCO’s 80 things. They pair where the names agree.</p>"
-    )
 
 
 def _note(way: str) -> str:
