@@ -14,15 +14,15 @@ pytestmark = pytest.mark.browser
 PHOTO = ROOT / "assets" / "examples" / "bridge.jpg"
 
 
-@pytest.fixture(scope="module", params=["open", "signed in"])
-def page_site(request, tmp_path_factory, users_file):
-    changes = {"auth": str(users_file)} if request.param == "signed in" else {}
+@pytest.fixture(scope="module")
+def page_site(tmp_path_factory, users_file):
+    """Where people sign in; the other browser tests have the page that is open to everybody."""
     engine, status = Engine(make_tiny("v1")), Status()
     folder = tmp_path_factory.mktemp("page") / "photos"
     # With the limits that it has for users: a page must not run into them.
     with guarded(
         folder, lambda _: build(engine, "auto", status), engine=engine, status=status, burst=300,
-        **changes,
+        auth=str(users_file),
     ) as found:  # fmt: skip
         yield found
 
@@ -30,10 +30,9 @@ def page_site(request, tmp_path_factory, users_file):
 def open_page(page: Page, site) -> None:
     page.set_default_timeout(60_000)
     page.goto(site.url)
-    if site.front.settings.auth:
-        page.get_by_label("Name").fill("anna")
-        page.get_by_label("Password").fill(PASSWORDS["anna"])
-        page.get_by_role("button", name="Sign in").click()
+    page.get_by_label("Name").fill("anna")
+    page.get_by_label("Password").fill(PASSWORDS["anna"])
+    page.get_by_role("button", name="Sign in").click()
     page.locator("#photo input[type=file]").wait_for(state="attached")
 
 
@@ -88,8 +87,6 @@ def test_a_script_that_somebody_smuggled_in_does_not_run(page_site, page: Page):
 
 
 def test_signing_out_by_hand(page_site, page: Page):
-    if not page_site.front.settings.auth:
-        pytest.skip("nobody signs in")
     open_page(page, page_site)
     page.get_by_role("tab", name="About", exact=True).click()
     expect(page.locator("#status")).to_contain_text("You are signed in as anna.")
