@@ -21,7 +21,7 @@ from resnet.network import Block, ResNet50
 STRIDES = (8, 16, 32)  # input pixels a cell of stages 2, 3, 4
 CHANNELS = 128
 CONVS = 2  # in each tower of the head
-PROPOSALS = 60  # boxes that get a second look
+PROPOSALS = 40  # boxes that get a second look; on held-out photos 60 gained nothing, 30 lost 0.3 AP
 CANDIDATES = 2000  # looked at for proposals
 OVERLAP = 0.65  # two proposals with a higher IoU are one
 

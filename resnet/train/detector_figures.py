@@ -11,7 +11,7 @@ from resnet.detections import Detections
 from resnet.train.evaluate import Evaluation, judge
 from resnet.train.scenes import Scene
 
-SUBSET = 6  # every so many photos are measured by themselves as well, for a quick test
+SUBSET = 20  # every so many photos are measured by themselves as well, for a quick test
 COLUMNS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR100")
 AT_HALF = ("precision", "recall", "boxes", "duplicates")
 

@@ -35,8 +35,9 @@ def sentence(found: Detections, everything: Detections, score: float) -> str:
     """What was found, in words; an empty answer says what waits below the threshold."""
     if len(found):
         kinds = [plural(count, name) for name, count in found.counts.items()]
-        listed = kinds[0] if len(kinds) == 1 else f"{', '.join(kinds[:-1])} and {kinds[-1]}"
-        return f"{plural(len(found), 'thing')}: {listed}."
+        if len(kinds) == 1:
+            return f"{kinds[0]}."
+        return f"{len(found)} things: {', '.join(kinds[:-1])} and {kinds[-1]}."
     if not len(everything):
         return "Nothing that this detector knows is in sight. Other photos, other luck."
     best = float(everything.scores[0])
