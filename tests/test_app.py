@@ -16,7 +16,7 @@ from running import environment, running_app, stop
 import app
 from resnet.engine import Engine
 from resnet.images import MAX_BYTES
-from resnet.ui.page import build
+from resnet.ui.page import TOGETHER, build
 from resnet.ui.serve import launch_options
 
 # Options
@@ -130,7 +130,7 @@ def test_uploads_are_removed_after_a_while(built):
 def test_no_event_runs_without_a_limit(built):
     """What uses the model waits in one common queue, whatever the event."""
     limits = {fn.concurrency_id: fn.concurrency_limit for fn in built.fns.values()}
-    assert limits["model"] == 2
+    assert limits["model"] == TOGETHER == 8
     assert None not in limits.values()
 
 

@@ -25,7 +25,7 @@ class OpenVino:
     Args:
         net: its weights are copied.
         precision: `fp32`, or `bf16` where the processor has it; outputs are float32 either way.
-        threads: of the pass; all cores if 0.
+        threads: of the pass; torch's in the calling thread if 0.
 
     Raises:
         BackendError: the library is not installed, or cannot do it.
@@ -46,7 +46,7 @@ class OpenVino:
         how = {
             "INFERENCE_PRECISION_HINT": HINTS[precision],
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
         }
         self._tensor = openvino.Tensor
         side = net.spec.crop
@@ -55,7 +55,6 @@ class OpenVino:
         self._bare: Any = None
         self._compile = lambda: core.compile_model(_model(net, side, keep=False), "CPU", how)
         self._side = side
-        self._shapes = [out.get_partial_shape() for out in wires.outputs]
 
     def trace(self, x: Tensor) -> Trace:
         """As `Backend`; inputs of another height or width go through the ordinary pass."""

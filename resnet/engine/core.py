@@ -81,17 +81,22 @@ class Engine:
         """
         key, data = self._content(path)
 
-        def make() -> Analysis:
-            started = time.perf_counter()
-            with self.timed("decode"):  # beside the model, not in its way
-                photo = read_photo(data or read_file(path))
-            with self.timed("resize"):
-                seen = view.look(photo, self.net.spec)
-                x = view.to_tensor(seen.image, self.net.spec)
-            trace = self.trace(x)
-            return Analysis(self.net, photo, seen, trace, time.perf_counter() - started)
+        return self._memory.once(key, lambda: self.look(data or read_file(path)), size)
 
-        return self._memory.once(key, make, size)
+    def look(self, data: bytes) -> Analysis:
+        """The analysis of a file's bytes, past the memory: a photo that nobody asks for twice.
+
+        Raises:
+            resnet.images.ImageError: as `open`.
+        """
+        started = time.perf_counter()
+        with self.timed("decode"):  # beside the model, not in its way
+            photo = read_photo(data)
+        with self.timed("resize"):
+            seen = view.look(photo, self.net.spec)
+            x = view.to_tensor(seen.image, self.net.spec)
+        trace = self.trace(x)
+        return Analysis(self.net, photo, seen, trace, time.perf_counter() - started)
 
     def trace(self, x: Tensor) -> Any:
         """One input's trace, by the back end and in turn; float32, whatever ran.
@@ -148,19 +153,27 @@ class Engine:
             resnet.images.ImageError: as `open`.
             detectors.DetectorError: no such detector, or its weights are not here.
         """
-        from resnet import detect, detectors
-        from resnet.detectors.run import run
+        from resnet import detectors
 
         name = detectors.choose(detector)
         key, data = self._content(path)
+        return self._memory.once(
+            (*key, "sighting", name), lambda: self.spot(data or read_file(path), name), size
+        )
 
-        def make() -> Sighting:
-            chosen = detectors.load(name, self.net)
-            with self.timed("decode"):
-                photo = read_photo(data or read_file(path), full=chosen.info.full)
-            return self.lane.do(lambda _: [run(chosen, photo, detect.FLOOR)])
+    def spot(self, data: bytes, detector: str = "auto") -> Sighting:
+        """`sight` for a file's bytes, past the memory.
 
-        return self._memory.once((*key, "sighting", name), make, size)
+        Raises:
+            resnet.images.ImageError, detectors.DetectorError: as `sight`.
+        """
+        from resnet import detect, detectors
+        from resnet.detectors.run import run
+
+        chosen = detectors.load(detectors.choose(detector), self.net)
+        with self.timed("decode"):
+            photo = read_photo(data, full=chosen.info.full)
+        return self.lane.do(lambda _: [run(chosen, photo, detect.FLOOR)])
 
     def figure(
         self,

@@ -17,9 +17,11 @@ from resnet.ui.detect import detect_tab
 from resnet.ui.gallery import follow_photos, gallery_strip
 from resnet.ui.inside import inside_tab
 from resnet.ui.link import BUTTON, CLICK, follow_links
+from resnet.ui.live import live_part
 from resnet.ui.status import Watched
 
 TITLE = "What a ResNet-50 sees"
+TOGETHER = 8  # photos in work at once: the engine makes batches of those that wait
 
 
 def header_html(engine: Engine) -> str:
@@ -60,6 +62,7 @@ def build(engine: Engine, detector: str = "auto", status: Watched | None = None)
         with gr.Tabs() as tabs:
             with gr.Tab("Classify", id="classify"):
                 shared = classify_tab(engine)
+                live_part(engine)
             with gr.Tab("Detect", id="detect") as detect:
                 detect_tab(engine, shared, detect, detector)
             with gr.Tab("Inside", id="inside") as inside:
@@ -77,4 +80,7 @@ def build(engine: Engine, detector: str = "auto", status: Watched | None = None)
         )  # fmt: skip
         follow_photos(engine, shared, seen)
         follow_links(engine, shared, header, page, tabs)
+    for event in page.fns.values():
+        if event.concurrency_id == "model":
+            event.concurrency_limit = TOGETHER
     return page.queue(status_update_rate=2, default_concurrency_limit=4)

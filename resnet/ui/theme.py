@@ -18,6 +18,7 @@ SHEETS = (
     "batch.css",
     "gallery.css",
     "status.css",
+    "live.css",
 )
 CSS = [HERE / name for name in SHEETS]
 
