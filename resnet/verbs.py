@@ -8,7 +8,6 @@ a sentence for whoever asked.  Passes are made once a photo and kept by the engi
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
@@ -16,11 +15,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from resnet import cam, detectors, weights
+from resnet import cam, detectors
 from resnet.analysis import Analysis, analyze, place
 from resnet.classify import ClassLike, Prediction, UnknownClass
 from resnet.cli.trace import numbers as trace_numbers
-from resnet.compare import CompareError, compare_answers, where_they_part
+from resnet.compare import CompareError, compare_answers, nets, where_they_part
 from resnet.detections import Detections
 from resnet.detectors import DetectorError
 from resnet.detectors.sighting import Sighting
@@ -29,7 +28,6 @@ from resnet.draw.encode import data_uri, encode
 from resnet.draw.overlay import COLOUR_MAPS, overlay
 from resnet.engine import Engine
 from resnet.images import ImageError
-from resnet.network import ResNet50
 from resnet.report.content import traced
 from resnet.report.rows import block_rows
 from resnet.residual.lesions import LesionBoard
@@ -530,31 +528,5 @@ def _side(engine: Engine, photo: Path, name: str) -> Analysis:
     """One side of a comparison."""
     if name in ("", engine.net.spec.name):
         return engine.open(photo)
-    net = other_network(engine, name)
+    net = nets.network(engine.net, name)
     return engine.variant(photo, ("weights", name), lambda base: analyze(net, base.photo))
-
-
-_others: dict[tuple[str, str, str], ResNet50] = {}
-_loading = threading.Lock()
-
-
-def other_network(engine: Engine, name: str) -> ResNet50:
-    """Another named set of weights on the engine's device, loaded once; nothing is fetched.
-
-    Raises:
-        WeightsError: no such set, or it is not on this machine.
-    """
-    named = weights.named()
-    if name not in named:
-        offered = ", ".join(dict.fromkeys([engine.net.spec.name, *named]))
-        raise WeightsError(f"There are no weights “{name}” here. Use one of {offered}.")
-    if not weights.is_here(named[name]):
-        raise WeightsError(
-            f"The weights {name} are not on this server. Whoever runs it can get them with "
-            f"`python -m resnet weights fetch {name}`."
-        )
-    key = (name, str(engine.net.device), engine.net.precision)
-    with _loading:
-        if key not in _others:
-            _others[key] = ResNet50.load(name, key[1], key[2])
-        return _others[key]

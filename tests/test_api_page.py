@@ -15,6 +15,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from resnet import verbs
+from resnet.compare import nets
 from resnet.engine import Engine
 from resnet.network import ResNet50
 from resnet.ui.page import build
@@ -34,6 +35,8 @@ def served(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("uploads")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder))
+        # Gradio gives its own server three seconds to answer; on a busy machine that is too few.
+        patch.setattr("gradio.networking.url_ok", lambda url: True)
         engine = Engine(tiny)
         page = build(engine)
         _, url, _ = page.launch(prevent_thread_lock=True, **launch_options())
@@ -325,7 +328,7 @@ def test_two_sets_of_weights_are_compared_by_name(net, files, monkeypatch):
     """Different weights: no cosine, and each side says which it had."""
     other = make_tiny("v1.5", name="imagenet1k-v1")
     engine = Engine(make_tiny("v1"))
-    monkeypatch.setattr(verbs, "other_network", lambda engine, name: other)
+    monkeypatch.setattr(nets, "network", lambda own, name: other)
     found = verbs.compare(engine, files[0], files[0], weights_b="imagenet1k-v1")
     assert (found.a.weights, found.b.weights) == ("tiny-v1", "imagenet1k-v1")
     assert found.measure == "cka" and all(row.cosine is None for row in found.streams)
