@@ -371,3 +371,17 @@ def test_2000_requests_end(tiny_v1, files):
     assert len(ends) == 2000 and ends.count("answered") > 1500
     assert lane.waiting == 0 and not engine._memory._making
     lane.close()
+
+
+def test_memory_is_given_back_once_after_work(monkeypatch):
+    from resnet.engine import lane as lanes
+
+    trimmed = []
+    monkeypatch.setattr(lanes, "IDLE", 0.05)
+    monkeypatch.setattr(lanes.heap, "trim", lambda: trimmed.append(1))
+    lane = Lane()
+    lane.do(double, 1)
+    until(lambda: trimmed)
+    time.sleep(0.3)
+    assert trimmed == [1] and lane.do(double, 2) == 4  # not again without work between
+    lane.close()

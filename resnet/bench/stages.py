@@ -43,7 +43,7 @@ def _upload(engine: Engine, path: Path, data: bytes, run: int) -> None:
     analysis = engine.open(path)
     index = analysis.top(1)[0].index
     heat = engine.figure(path, "heat", lambda analysis: analysis.cam(index))
-    with engine.timed("draw and encode"):
+    with engine.timed("draw"):  # and encode: the page's text holds its pictures
         html = view_html(analysis, heat, "viridis", False)
     with engine.timed("answer"):
         html += rows_html(analysis, index) + facts_html(analysis)

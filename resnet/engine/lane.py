@@ -21,10 +21,12 @@ from typing import Any
 import torch
 
 from resnet.device import cores
+from resnet.engine import heap
 from resnet.engine.caller import CALLER, Busy, Cancelled, NoMemory, TooLate
 from resnet.engine.sizes import MOST, Sizes
 
 ROOM = 256  # jobs that may wait
+IDLE = 3.0  # seconds without work until memory is given back
 GLANCE = 0.25  # seconds between two looks at whether the caller is still there
 
 Run = Callable[[list[Any]], Sequence[Any]]  # payloads of a batch -> one result each, in order
@@ -193,16 +195,21 @@ class Lane:
 
     def _work(self) -> None:
         torch.set_num_threads(self.threads)
+        used = False
         while True:
             with self._free:
                 self.running = 0
-                while not self.waiting and not self._closed:
-                    self._free.wait()
+                # Once after work, the wait ends by itself; then there is time to tidy up.
+                self._free.wait_for(lambda: self.waiting or self._closed, IDLE if used else None)
                 if self._closed:
                     return
-                batch = self._next()
+                batch = self._next() if self.waiting else []
                 self.running = len(batch)
-            self._run_and_tell(batch)
+            used = bool(batch)
+            if used:
+                self._run_and_tell(batch)
+            else:
+                heap.trim()
             del batch  # results would live until the next job comes
 
     def _next(self) -> list[Job]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 RECENT = 200  # times of a stage that its median is taken of
 
-STAGES = ("read", "decode", "resize", "queue", "forward", "copy", "tail", "draw", "encode")
+STAGES = ("read", "decode", "resize", "queue", "forward", "copy", "tail", "draw")
 
 
 class Stats:

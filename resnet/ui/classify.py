@@ -210,7 +210,8 @@ def classify_tab(engine: Engine) -> SharedPhoto:
         except cam.CamError as error:
             html = no_map_html(analysis, index, str(error))
         else:
-            html = view_html(analysis, found, colours, raw)
+            with engine.timed("draw"):
+                html = view_html(analysis, found, colours, raw)
         return html, rows_html(analysis, index), gr.skip()
 
     def on_method(method: str):
