@@ -56,7 +56,7 @@ def _row(row: Mapping, y: float, scale: Scale, best: bool) -> str:
     parts.append(chart.text(NAME, middle + 4.5, row["title"], kind))
     deletion, insertion = _area(row["deletion"]), _area(row["insertion"])
     if deletion is None or insertion is None:
-        parts.append(chart.text(BARS, middle + 4.5, "blank map: nothing to measure", "muted"))
+        parts.append(chart.text(BARS + 8, middle + 4.5, "blank map: nothing to measure", "muted"))
     else:
         x0, x1 = scale(deletion), scale(insertion)
         kind = "gap-bar" if x1 >= x0 else "gap-bar against"

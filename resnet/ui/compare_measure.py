@@ -54,7 +54,7 @@ _WORDS = {
     "curves": "A's heat map decides which pixels are taken away first (deletion), or shown first "
     "(insertion). A faithful map makes the probability fall early, and rise early.",
     "league": "Every method's map of this photo, measured in four ways: which is the most "
-    "faithful here? All methods, the slow ones too: about a minute on two cores.",
+    "faithful here? All methods, the slow ones too: it takes minutes on a CPU.",
     "pointing": "Draw a box around the thing. How much of each method's map lies inside?",
 }
 _BOX = {
