@@ -17,6 +17,7 @@ from resnet.bench import growth, one_pass, peers, shown, stages, users
 from resnet.bench.compare import Row, Skipped
 from resnet.bench.machine import machine, words
 from resnet.bench.subjects import subjects
+from resnet.residual.plain import plain
 
 ELSEWHERE = (
     Skipped("RetinaNet v2, Faster R-CNN v2 / their fp32 eager", "asked for with AMX; not here"),
@@ -76,7 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
             "growth of users": [asdict(load) for load in crowd],
             "stages, ms": profiles,
         }  # fmt: skip
-        Path(options.json).write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+        Path(options.json).write_text(json.dumps(plain(result), indent=1) + "\n", "utf-8")
     if options.chart:
         drawn = [row for row in found if isinstance(row, Row)]
         shown.chart(drawn, words(here), Path(options.chart))

@@ -64,13 +64,16 @@ def chart(rows: list[Row], title: str, path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     places = range(len(shown))[::-1]
-    axes.barh(places, [1 / row.ratio for row in shown], color="#3b6ea5", height=0.6)
+    gains = [1 / row.ratio - 1 for row in shown]
+    axes.barh(places, gains, left=1, color="#3b6ea5", height=0.6)
     for place, row in zip(places, shown, strict=True):
-        axes.text(1.06 / row.ratio, place, f"{1 / row.ratio:.3g} ×", va="center", fontsize=9)
+        right = max(1, 1 / row.ratio, 0 if row.met is None else 1 / row.wanted)
+        axes.text(1.08 * right, place, f"{1 / row.ratio:.2g} ×", va="center", fontsize=9)
         if row.met is not None:
             axes.plot([1 / row.wanted] * 2, [place - 0.4, place + 0.4], color="#c2541b", lw=2)
     axes.set_yticks(list(places), [row.what for row in shown], fontsize=9)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlim(right=axes.get_xlim()[1] * 1.6)
     axes.axvline(1, color="#888", lw=0.8)
     axes.set_xlabel("times faster (orange: what was asked for)", fontsize=9)
