@@ -72,6 +72,7 @@ def test_threshold_and_filter_work_on_what_was_found(seen: Page):
     expect(rows(seen)).not_to_have_count(before)
     many = rows(seen).count()
     assert many > before
+    seen.wait_for_timeout(500)  # the choices come with the boxes, and close an open list
     seen.locator("#detect-only input").click()
     seen.locator("[role=option]").filter(has_text=re.compile("^person")).first.click()
     expect(rows(seen)).not_to_have_count(many)
