@@ -74,7 +74,8 @@ def test_who_ask_for_one_photo_together_share_one_pass(tiny_v1, photos, passes):
 
 def test_the_answer_is_the_networks_own(net, photos):
     ours, wanted = Engine(net).open(photos[0]), net.analyze(photos[0])
-    assert torch.equal(ours.trace.logits, wanted.trace.logits)
+    # Not to the bit: the engine's thread and this one may use other numbers of cores.
+    assert torch.allclose(ours.trace.logits, wanted.trace.logits, rtol=0, atol=1e-4)
     assert ours.view.box == wanted.view.box and ours.photo.digest == wanted.photo.digest
     assert 20 * MB < core.size(ours) < 70 * MB
 

@@ -297,8 +297,9 @@ def make_net() -> ResNet50:
 def options(out: Path, rounds: int) -> argparse.Namespace:
     out.mkdir()
     return argparse.Namespace(
-        out=out, epochs=3, batch=2, rounds=rounds, speed=1e-3, seed=1, precision="fp32"
-    )
+        out=out, epochs=3, batch=2, rounds=rounds, speed=1e-3, seed=1, precision="fp32",
+        start=None, minutes=None,
+    )  # fmt: skip
 
 
 @pytest.fixture

@@ -393,10 +393,10 @@ def test_wrong_hash_in_the_cache(cache, state):
 
 def test_from_the_cache_without_network(cache, monkeypatch):
     spec = weights.named()["imagenet1k-v1"]
-    path = cache / "resnet50-0676ba61.pth"
     full = ResNet50(spec).state_dict()
-    torch.save(full, path)
-    known = replace(spec, sha256=weights.sha256(path)[:8])
+    torch.save(full, cache / "made.pth")
+    known = replace(spec, sha256=weights.sha256(cache / "made.pth")[:8])
+    (cache / "made.pth").rename(cache / weights.url_of(known).rsplit("/", 1)[1])
     monkeypatch.setattr(weights, "named", lambda: {spec.name: known})
     own = ResNet50.load("imagenet1k-v1", device="cpu")
     assert own.spec is known
