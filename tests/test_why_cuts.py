@@ -201,7 +201,7 @@ def test_what_lies_before_a_cut_runs_once(small, threshold, monkeypatch):
         own = getattr(owner, name)
         second = [id(block) for block in small.detector.tail.blocks]  # not of the trunk
 
-        def counted(*args, own=own, name=name, **kwargs):
+        def counted(*args, own=own, name=name, second=second, **kwargs):
             calls[name] += id(args[0]) not in second
             return own(*args, **kwargs)
 

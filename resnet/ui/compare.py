@@ -333,19 +333,20 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
         path = example_path(str(event.file))
         return state if path is None else replace(state, other=str(path))
 
-    def on_own(path: str | None):
+    # A refusal is raised, so that no drawing follows and takes the words away.
+    def on_own(path: str | None) -> str | None:
         try:
             _checked_upload(engine, path)
         except ImageError as error:
-            return gr.skip(), shown(messages.problem(str(error)))
-        return path, hidden()
+            raise refused(error) from error
+        return path
 
-    def on_own_b(state: Slots, path: str | None):
+    def on_own_b(state: Slots, path: str | None) -> Slots:
         try:
             _checked_upload(engine, path)
         except ImageError as error:
-            return gr.skip(), shown(messages.problem(str(error)))
-        return replace(state, other=str(path)), hidden()
+            raise refused(error) from error
+        return replace(state, other=str(path))
 
     def on_swap(path: str, state: Slots):
         """B's photo becomes the page's; A's goes to B."""
@@ -409,9 +410,9 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
     after(tab.select(**drawing))
     follow(way.input(**arranging))
     follow(shared.follow(strip_a.pick(picked, None, shared.photo, **quiet)))
-    follow(shared.follow(own_a.upload(on_own, own_a, [shared.photo, problem], **quiet)))
+    follow(shared.follow(own_a.upload(on_own, own_a, shared.photo, **quiet)))
     follow(strip_b.pick(on_strip_b, slots, slots, **quiet))
-    follow(own_b.upload(on_own_b, [slots, own_b], [slots, problem], **quiet))
+    follow(own_b.upload(on_own_b, [slots, own_b], slots, **quiet))
     follow(shared.follow(swap.click(on_swap, [shared.source, slots], [shared.photo, slots],
                                     **quiet)))  # fmt: skip
     changed = gr.on(

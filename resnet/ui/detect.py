@@ -149,12 +149,12 @@ def detect_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, detector: str =
         same = index == state.selected
         return replace(state, selected=-1 if same else index)
 
-    def on_own(path: str | None):
+    def on_own(path: str | None) -> str | None:
         try:
             engine.open(path or "")
-        except ImageError as error:
-            return gr.skip(), shown(messages.problem(str(error)))
-        return path, hidden()
+        except ImageError as error:  # raised, so that nothing follows and takes the words away
+            raise gr.Error(str(error), title="Not opened", print_exception=False) from error
+        return path
 
     inputs = [shared.source, look, name, second, score, only, heat_class, heat_share]
     outputs = [look, view, times, note, only, problem, heat_row, heat_class]
@@ -175,7 +175,7 @@ def detect_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, detector: str =
     explain, cuts = why_part(engine, look, name, score)
     explain(tab.select(**drawing, **busy))
     explain(shared.follow(strip.pick(picked, None, shared.photo, **quiet)).success(**drawing))
-    checked = own.upload(on_own, own, [shared.photo, problem], **model)
+    checked = own.upload(on_own, own, shared.photo, **model)
     explain(shared.follow(checked).success(**drawing, **busy))
     explain(gr.on([name.input, second.input], **drawing, **busy))
     # Threshold and filter work on what the one pass found: nothing runs but the drawing.

@@ -68,8 +68,10 @@ def test_a_branch_is_cut_and_mended_by_keyboard(bee: Page):
     wire(bee, "3.2", "branch").focus()
     bee.keyboard.press("Enter")
     expect(outcome(bee)).to_contain_text("With the branch of 3.2 cut this network still says “bee”")
+    expect(wire(bee, "3.2", "branch")).to_be_focused()  # the diagram is drawn anew
     bee.keyboard.press("Enter")
     expect(outcome(bee)).to_contain_text("Nothing is cut")
+    expect(wire(bee, "3.2", "branch")).to_be_focused()
     bee.keyboard.press("ArrowDown")
     expect(outcome(bee)).to_contain_text("the branch of 3.2 at gain 0.75")
 

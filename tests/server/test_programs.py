@@ -125,7 +125,8 @@ def run(step, *arguments):
         return pool.submit(lambda: asyncio.run(step(*arguments))).result()
 
 
-def test_files_that_were_damaged_get_an_answer_or_a_sentence(opened):
+def test_files_that_were_damaged_get_an_answer_or_a_sentence(opened, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(opened.folder))  # Gradio reads it anew each time
     found = run(steps.mutations, Here(opened.url), 60)
     assert not found["bad"]
     assert found["answered"] >= 5 and found["refused"] >= 20
@@ -133,8 +134,9 @@ def test_files_that_were_damaged_get_an_answer_or_a_sentence(opened):
 
 
 @pytest.mark.shared_data
-def test_hostile_files_get_an_answer_or_a_sentence(opened):
+def test_hostile_files_get_an_answer_or_a_sentence(opened, monkeypatch):
     """Every twelfth; the soak sends all of them."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(opened.folder))
     paths = sorted((SHARED / "hostile").iterdir())[::12]
     files = [(path.name, path.read_bytes()) for path in paths]
     found = run(steps.damaged, Here(opened.url), files)
