@@ -6,10 +6,11 @@
 FROM python:3.11-slim AS build
 WORKDIR /app
 COPY requirements.txt .
-# The CPU build of PyTorch; for a GPU take it from PyPI: --build-arg TORCH_INDEX=https://pypi.org/simple
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# An index with CPU builds of PyTorch makes the image some gigabytes smaller where there is no GPU:
+# --build-arg TORCH_INDEX=…
+ARG TORCH_INDEX=
 RUN python -m venv /venv \
- && /venv/bin/pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" -r requirements.txt
+ && /venv/bin/pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r requirements.txt
 
 FROM python:3.11-slim
 # A user without a name elsewhere, without a shell, without a home to write to.
