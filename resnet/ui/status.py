@@ -114,7 +114,10 @@ def _count(number: int, what: str) -> str:
 
 
 def _seconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f} s, median of the last 200"
+    if value is None:
+        return "–"
+    words = f"{value:.2f} s" if value >= 0.1 else f"{1000 * value:.1f} ms"
+    return f"{words}, median of the last 200"
 
 
 def _megabytes(value: float | None) -> str:
