@@ -242,5 +242,7 @@ def _byte_bar(wanted: bool | None, title: str):
             if not bar.n and done:
                 bar.initial = done  # a resumed download's rate counts from here
             bar.update(done - bar.n)
+            if done == total:
+                bar.refresh()  # a fast download ends before the bar would be drawn again
 
         yield progress
