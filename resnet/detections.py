@@ -78,6 +78,10 @@ class Detections:
         """How many of each class, the most frequent first."""
         return dict(Counter(self.label_names).most_common())
 
+    def boxes_on(self, size: tuple[int, int]) -> np.ndarray:
+        """The boxes in pixels of the photo at another size (width, height), [n, 4]."""
+        return self.boxes * np.tile(np.array(size) / self.size, 2)
+
     def pick(self, rows: np.ndarray) -> Detections:
         """Some of the rows (indices in rising order, or a mask of bool [n])."""
         return replace(

@@ -88,18 +88,12 @@ def _pictures(a: Analysis, b: Analysis, options: argparse.Namespace) -> dict[str
 
 
 def _picture(analysis: Analysis, heat: HeatMap | None, values) -> bytes:
-    from resnet.analysis import place
     from resnet.draw.encode import encode
-    from resnet.draw.overlay import COLOUR_MAPS, overlay
+    from resnet.heat_picture import heat_picture
 
-    picture, size = analysis.photo.image, analysis.photo.size
     if heat is None or values is None:
-        return encode(picture, "PNG")
-    fx, fy = picture.width / size[0], picture.height / size[1]
-    x0, y0, x1, y1 = analysis.view.box
-    placed = place(values, analysis.view, picture.size)
-    box = (x0 * fx, y0 * fy, x1 * fx, y1 * fy)
-    return encode(overlay(picture, placed, box, COLOUR_MAPS[0], 0.55, heat.signed), "PNG")
+        return encode(analysis.photo.image, "PNG")
+    return encode(heat_picture(analysis, heat, values=values), "PNG")
 
 
 def _manifest(

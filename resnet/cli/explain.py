@@ -137,24 +137,20 @@ def _draw(explained: Explained, source: str | bytes, options: argparse.Namespace
     A large JPEG was decoded at a half or less, which is all the network needs; a picture wants it
     whole.  Photos of more than about 4,000 pixels a side stay reduced also then.
     """
-    from resnet.analysis import place
-    from resnet.draw.overlay import overlay
+    from resnet.heat_picture import heat_picture
     from resnet.images import read_photo
 
-    analysis, found = explained.analysis, explained.found
-    photo = analysis.photo
-    if photo.image.size != photo.size:
-        photo = read_photo(source, full=True)
-    width, height = photo.image.size
-    fx, fy = width / photo.size[0], height / photo.size[1]
-    x0, y0, x1, y1 = analysis.view.box
-    return overlay(
-        photo.image,
-        place(found.scaled, analysis.view, photo.image.size, smooth=not options.grid),
-        (x0 * fx, y0 * fy, x1 * fx, y1 * fy),
+    analysis = explained.analysis
+    picture = analysis.photo.image
+    if picture.size != analysis.photo.size:
+        picture = read_photo(source, full=True).image
+    return heat_picture(
+        analysis,
+        explained.found,
         options.colour_map,
-        options.opacity,
-        found.signed,
+        smooth=not options.grid,
+        opacity=options.opacity,
+        picture=picture,
     )
 
 

@@ -101,16 +101,11 @@ def wiring_css() -> str:
 
 def _heat_map(traced: Traced) -> bytes:
     """Grad-CAM of the class over the photo, of the size at which the photo was decoded."""
-    from resnet.analysis import place
     from resnet.draw.encode import encode
-    from resnet.draw.overlay import overlay
+    from resnet.heat_picture import heat_picture
 
     analysis = traced.analysis
-    picture, (width, height) = analysis.photo.image, analysis.photo.size
-    fx, fy = picture.width / width, picture.height / height
-    x0, y0, x1, y1 = analysis.view.box
-    heat = place(analysis.cam(traced.index).scaled, analysis.view, picture.size)
-    return encode(overlay(picture, heat, (x0 * fx, y0 * fy, x1 * fx, y1 * fy)), "PNG")
+    return encode(heat_picture(analysis, analysis.cam(traced.index)), "PNG")
 
 
 @cache

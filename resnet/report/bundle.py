@@ -10,14 +10,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from resnet.analysis import place
 from resnet.cli.trace import numbers as trace_numbers
 from resnet.cli.trace_figures import figures as trace_figures
 from resnet.cli.trace_files import maps
 from resnet.detectors.convert import to_coco_file, to_csv
 from resnet.draw.boxes import draw_boxes
 from resnet.draw.encode import encode
-from resnet.draw.overlay import overlay
+from resnet.heat_picture import heat_picture
 from resnet.report import manifest as about
 from resnet.report.content import Report
 from resnet.report.figures import table
@@ -77,27 +76,17 @@ def numbers(report: Report) -> dict:
     }
 
 
-def heat_picture(report: Report) -> bytes:
-    """The photo with its heat map, PNG, at the size that was analysed."""
-    analysis, picture = report.analysis, report.analysis.photo.image
-    fx, fy = (a / b for a, b in zip(picture.size, analysis.photo.size, strict=True))
-    x0, y0, x1, y1 = analysis.view.box
-    values = place(report.heat.scaled, analysis.view, picture.size)
-    box = (x0 * fx, y0 * fy, x1 * fx, y1 * fy)
-    drawn = overlay(picture, values, box, report.choices.colours, 0.55, report.heat.signed)
-    return encode(drawn, "PNG")
-
-
 def _pictures(report: Report) -> dict[str, bytes]:
     analysis, shown = report.analysis, report.shown
+    heat = heat_picture(analysis, report.heat, report.choices.colours)
     made = {
         "pictures/photo.jpg": encode(analysis.photo.image, quality=92),
         "pictures/crop.png": encode(analysis.view.image, "PNG"),
-        "pictures/heatmap.png": heat_picture(report),
+        "pictures/heatmap.png": encode(heat, "PNG"),
     }
     if shown is not None:
         picture = analysis.photo.image
-        boxes = shown.boxes * np.tile(np.array(picture.size) / shown.size, 2)
+        boxes = shown.boxes_on(picture.size)
         drawn = draw_boxes(
             picture, boxes, shown.label_names, shown.scores.tolist(), masks=shown.masks
         )

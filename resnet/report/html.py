@@ -8,16 +8,16 @@ from html import escape
 import numpy as np
 
 from resnet import cam
-from resnet.analysis import place
 from resnet.cli.trace import Traced
 from resnet.detectors.catalogue import catalogue
 from resnet.draw.answers import answers_html, percent
 from resnet.draw.box_colours import colour_of
 from resnet.draw.boxes import boxes_figure
 from resnet.draw.encode import image_uri, shrink
-from resnet.draw.overlay import SIGNED_MAP, overlay, palette
+from resnet.draw.overlay import SIGNED_MAP, palette
 from resnet.draw.paths_figure import paths_figure
 from resnet.draw.wiring import Answer, Style, wiring_svg, wiring_text
+from resnet.heat_picture import heat_picture
 from resnet.report import manifest as about
 from resnet.report.content import Report
 from resnet.report.figures import FIGURES, PARTNERS, drawn
@@ -89,13 +89,8 @@ def _classify(report: Report) -> str:
 
 
 def _overlay(report: Report):
-    analysis = report.analysis
-    picture = shrink(analysis.photo.image, SIDE)
-    fx, fy = (a / b for a, b in zip(picture.size, analysis.photo.size, strict=True))
-    x0, y0, x1, y1 = analysis.view.box
-    values = place(report.heat.scaled, analysis.view, picture.size)
-    box = (x0 * fx, y0 * fy, x1 * fx, y1 * fy)
-    return overlay(picture, values, box, report.choices.colours, 0.55, report.heat.signed)
+    picture = shrink(report.analysis.photo.image, SIDE)
+    return heat_picture(report.analysis, report.heat, report.choices.colours, picture=picture)
 
 
 def _figure(source: str, caption: str, below: str = "", kind: str = "") -> str:
@@ -125,12 +120,11 @@ def _detect(report: Report) -> str:
         body = f"<p>{escape(report.no_boxes)}</p>"
         return f'<section id="detect"><h2>Detect</h2>{body}</section>'
     image = shrink(report.analysis.photo.image, SIDE)
-    factors = np.tile(np.array(image.size) / shown.size, 2)
     score = percent(report.choices.score)
     title = catalogue()[shown.detector].title
     words = f"{len(shown)} of {len(report.found)} boxes by {title} score {score} or more."
     figure = boxes_figure(
-        image, shown.boxes * factors, shown.label_names, shown.scores.tolist(), words,
+        image, shown.boxes_on(image.size), shown.label_names, shown.scores.tolist(), words,
         masks=shown.masks,
     )  # fmt: skip
     rows = "".join(

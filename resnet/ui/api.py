@@ -15,7 +15,7 @@ import gradio as gr
 from gradio.components.api_component import Api
 from gradio_client.utils import python_type_to_json_schema
 
-from resnet import cam, verbs
+from resnet import answers, cam, verbs
 from resnet.draw.overlay import COLOUR_MAPS
 from resnet.engine import Engine
 from resnet.ui.photo_input import PhotoInput
@@ -44,7 +44,7 @@ _TEXTS = {  # what each option means, for the people who read the list of endpoi
 def endpoints(engine: Engine) -> None:
     """Add the six endpoints to the current `gr.Blocks`; nothing of them is seen on the page."""
 
-    def classify(photo: str, top: int = 5) -> verbs.Classified:
+    def classify(photo: str, top: int = 5) -> answers.Classified:
         """What is in the photo: the most probable classes."""
         return verbs.classify(engine, photo, top)
 
@@ -55,7 +55,7 @@ def endpoints(engine: Engine) -> None:
         block: str = "",
         picture: bool = False,
         colours: str = COLOUR_MAPS[0],
-    ) -> verbs.Explained:
+    ) -> answers.Explained:
         """Where in the photo a class is: a heat map as numbers, and drawn if asked for."""
         return verbs.explain(engine, photo, wanted, method, block, picture, colours)
 
@@ -65,21 +65,21 @@ def endpoints(engine: Engine) -> None:
         score: float = 0.5,
         classes: list[str] | None = None,
         picture: bool = False,
-    ) -> verbs.Detected:
+    ) -> answers.Detected:
         """Which things are in the photo, and where: boxes with names and scores."""
         return verbs.detect(engine, photo, detector, score, classes, picture)
 
-    def trace(photo: str, wanted: str = "") -> verbs.Traced:
+    def trace(photo: str, wanted: str = "") -> answers.Traced:
         """What the shortcut and the branch of each block carry, and what cutting each does."""
         return verbs.trace(engine, photo, wanted)
 
-    def lesions(photo: str, wanted: str = "") -> verbs.Lesions:
+    def lesions(photo: str, wanted: str = "") -> answers.Lesions:
         """The answer with each of the wires cut, one at a time."""
         return verbs.lesions(engine, photo, wanted)
 
     def compare(
         a: str, b: str, weights_a: str = "", weights_b: str = "", top: int = 5
-    ) -> verbs.Compared:
+    ) -> answers.Compared:
         """Two answers side by side: of two photos, or of one by two sets of weights."""
         return verbs.compare(engine, a, b, weights_a, weights_b, top)
 
@@ -87,7 +87,7 @@ def endpoints(engine: Engine) -> None:
         _offer(verb)
 
 
-def _offer(verb: Callable[..., verbs.Answer | verbs.Compared]) -> None:
+def _offer(verb: Callable[..., answers.Answer | answers.Compared]) -> None:
     """One endpoint: photos are checked as the page's are, options by the verb's own types."""
     hints = get_type_hints(verb)
     answer = Api(None, python_type_to_json_schema(hints.pop("return")), "answer")

@@ -16,13 +16,13 @@ from resnet import cam
 from resnet.draw.encode import encode
 from resnet.draw.overlay import COLOUR_MAPS
 from resnet.engine import Engine
+from resnet.heat_picture import heat_picture
 from resnet.images import ImageError
 from resnet.ui import messages
 from resnet.ui.classify_view import (
     facts_html,
     no_map_html,
     numbers_of,
-    picture_of,
     rows_html,
     view_html,
 )
@@ -231,7 +231,7 @@ def classify_tab(engine: Engine) -> SharedPhoto:
 
     def as_png(analysis, found, colours, raw):
         name = f"{found.method}-{labels[found.index]}-{found.block}.png"
-        drawn = picture_of(analysis, found, colours, raw)
+        drawn = heat_picture(analysis, found, colours, smooth=not raw)
         return as_file(re.sub(r"[ /]", "-", name), encode(drawn, "PNG"), "image/png")
 
     def as_json(analysis, found, colours, raw):

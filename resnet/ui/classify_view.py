@@ -5,14 +5,13 @@ from __future__ import annotations
 from html import escape
 
 import numpy as np
-from PIL import Image
 
 from resnet import cam
-from resnet.analysis import Analysis, place
+from resnet.analysis import Analysis
 from resnet.draw.answers import answers_html, percent
 from resnet.draw.encode import image_uri
 from resnet.draw.heatview import heatview_html
-from resnet.draw.overlay import COLOUR_MAPS, overlay
+from resnet.draw.overlay import COLOUR_MAPS
 
 PATCH = 448  # pixels of the heat map's layer; twice what the network saw
 
@@ -48,16 +47,6 @@ def view_html(analysis: Analysis, found: cam.HeatMap, colours: str, raw: bool) -
 def no_map_html(analysis: Analysis, index: int, why: str) -> str:
     """The photo without a map, and the sentence that says why."""
     return _stage(analysis, None, f"No heat map for “{analysis.net.labels[index]}”.", note=why)
-
-
-def picture_of(analysis: Analysis, found: cam.HeatMap, colours: str, raw: bool) -> Image.Image:
-    """The photo with its map as one picture, at the size that was analysed."""
-    small, full = analysis.photo.image.size, analysis.photo.size
-    values = place(found.scaled, analysis.view, small, smooth=not raw)
-    fx, fy = small[0] / full[0], small[1] / full[1]
-    x0, y0, x1, y1 = analysis.view.box
-    box = (x0 * fx, y0 * fy, x1 * fx, y1 * fy)
-    return overlay(analysis.photo.image, values, box, colours, 0.55, found.signed)
 
 
 def _stage(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import gradio as gr
 from gradio.events import Dependency
 
@@ -11,7 +9,7 @@ from resnet import weights
 from resnet.compare import nets
 from resnet.network import ResNet50
 from resnet.ui import messages
-from resnet.ui.background import watched
+from resnet.ui.fetching import fetching
 from resnet.ui.html import hidden, shown
 from resnet.weights import WeightsError
 
@@ -62,27 +60,10 @@ def fetch_offer(own: ResNet50, chosen: list[gr.Dropdown]) -> tuple[gr.Button, De
             yield [hidden(), gr.update(visible=False), *idle]
             return
 
-        def work(progress, cancelled):
-            def tick(here: int, of: int | None) -> None:
-                if cancelled():
-                    raise InterruptedError
-                progress(here, of or 0)
-
-            return weights.fetch(weights.named()[target], tick)
-
-        waiting = '<p class="figure-progress" role="status">Asking …</p>'
-        yield [shown(waiting), gr.skip(), *idle]
-        last = -1
+        spec = weights.named()[target]
         try:
-            for found in watched(work):
-                if isinstance(found, tuple):
-                    here, of = (int(n / 1e6) for n in found)
-                    if here != last:
-                        last = here
-                        bar = f'<progress value="{here}" max="{max(of, 1)}"></progress>'
-                        words = f"{bar} {here} of {of} MB of {escape(target)}"
-                        text = f'<p class="figure-progress" role="status">{words}</p>'
-                        yield [shown(text), gr.skip(), *idle]
+            for news in fetching(lambda tick: weights.fetch(spec, tick), target):
+                yield [shown(news), gr.skip(), *idle]
         except WeightsError as error:
             yield [shown(messages.problem(str(error))), gr.skip(), *idle]
             return

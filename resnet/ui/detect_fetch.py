@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import gradio as gr
 from gradio.events import Dependency
 
 from resnet.detectors import AUTO, DetectorError, library
 from resnet.detectors.catalogue import catalogue
 from resnet.ui import messages
-from resnet.ui.background import watched
+from resnet.ui.fetching import fetching
 from resnet.ui.html import hidden, shown
 
 
@@ -58,28 +56,11 @@ def fetch_offer(name: gr.Dropdown) -> Dependency:
         if target is None:
             yield gr.skip(), hidden(), gr.update(visible=False)
             return
-        title = escape(catalogue()[target].title)
-
-        def work(progress, cancelled):
-            def tick(here: int, of: int | None) -> None:
-                if cancelled():
-                    raise InterruptedError
-                progress(here, of or 0)
-
-            return library.fetch(target, tick)
-
-        yield gr.skip(), shown('<p class="figure-progress" role="status">Asking …</p>'), gr.skip()
-        last = -1
         try:
-            for found in watched(work):
-                if isinstance(found, tuple):
-                    here, of = (int(n / 1e6) for n in found)
-                    if here != last:
-                        last = here
-                        bar = f'<progress value="{here}" max="{max(of, 1)}"></progress>'
-                        text = f"{bar} {here} of {of} MB of {title}"
-                        text = f'<p class="figure-progress" role="status">{text}</p>'
-                        yield gr.skip(), shown(text), gr.skip()
+            for news in fetching(
+                lambda tick: library.fetch(target, tick), catalogue()[target].title
+            ):
+                yield gr.skip(), shown(news), gr.skip()
         except DetectorError as error:
             yield gr.skip(), shown(messages.problem(str(error))), gr.skip()
             return

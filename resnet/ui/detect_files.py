@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from resnet.detections import Detections
 from resnet.detectors import DetectorError
@@ -55,7 +54,7 @@ def downloads_row(engine: Engine, inputs: Sequence[Any]) -> None:
 
     def as_png(found: Detections, path: str, name: str):
         photo = source.photo_of(engine, path, name)
-        boxes = found.boxes * np.tile(np.array(photo.size) / found.size, 2)
+        boxes = found.boxes_on(photo.size)
         what = source.title_of(name)
         drawn = draw_boxes(
             photo, boxes, found.label_names, found.scores.tolist(), masks=found.masks,

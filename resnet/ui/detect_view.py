@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 
-import numpy as np
 from PIL import Image
 
 from resnet.detections import Detections
@@ -74,10 +73,9 @@ def view_html(
 
 
 def _figure(image: Image.Image, found: Detections, title: str, selected: int, choose: bool) -> str:
-    factors = np.tile(np.array(image.size) / found.size, 2)  # the decoded photo may be smaller
     drawn = boxes_figure(
         image,
-        found.boxes * factors,
+        found.boxes_on(image.size),  # the decoded photo may be smaller
         found.label_names,
         found.scores.tolist(),
         title,

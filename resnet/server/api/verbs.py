@@ -9,7 +9,7 @@ from fastapi import APIRouter, File, Form, UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from resnet import cam, verbs
+from resnet import answers, cam, verbs
 from resnet.draw.overlay import COLOUR_MAPS
 from resnet.server.api.negotiate import JSON, PNG, chosen
 from resnet.server.api.work import Work
@@ -58,12 +58,12 @@ def router(engine: Any, work: Work) -> APIRouter:
         found = await work.run(request, photos, lambda *paths: say(*paths).to_dict())
         return JSONResponse(found)
 
-    @offer("classify", verbs.Classified)
+    @offer("classify", answers.Classified)
     async def classify(request: Request, photo: Photo, top: Top = 5) -> Response:
         """What is in the photo: the most probable classes."""
         return await answer(request, [photo], lambda path: verbs.classify(engine, path, top))
 
-    @offer("explain", verbs.Explained, drawn=True)
+    @offer("explain", answers.Explained, drawn=True)
     async def explain(
         request: Request, photo: Photo, wanted: Wanted = "", method: Method = "gradcam",
         block: Block = "", colours: Colours = COLOUR_MAPS[0],
@@ -76,7 +76,7 @@ def router(engine: Any, work: Work) -> APIRouter:
             lambda path: verbs.explain_picture(engine, path, *asked, colours),
         )  # fmt: skip
 
-    @offer("detect", verbs.Detected, drawn=True)
+    @offer("detect", answers.Detected, drawn=True)
     async def detect(
         request: Request, photo: Photo, detector: Detector = "auto",
         score: Annotated[float, Form(ge=0, le=1, description="the lowest score of a box")] = 0.5,
@@ -94,21 +94,21 @@ def router(engine: Any, work: Work) -> APIRouter:
             lambda path: verbs.detect_picture(engine, path, *asked),
         )  # fmt: skip
 
-    @offer("trace", verbs.Traced)
+    @offer("trace", answers.Traced)
     async def trace(request: Request, photo: Photo, wanted: Wanted = "") -> Response:
         """What the shortcut and the branch of each block carry, and what cutting each does."""
         return await answer(
             request, [photo], lambda path: verbs.trace(engine, path, wanted or None)
         )
 
-    @offer("lesions", verbs.Lesions)
+    @offer("lesions", answers.Lesions)
     async def lesions(request: Request, photo: Photo, wanted: Wanted = "") -> Response:
         """The answer with each of the wires cut, one at a time."""
         return await answer(
             request, [photo], lambda path: verbs.lesions(engine, path, wanted or None)
         )
 
-    @offer("compare", verbs.Compared)
+    @offer("compare", answers.Compared)
     async def compare(
         request: Request, a: Photo, b: Photo, weights_a: Weights = "", weights_b: Weights = "",
         top: Top = 5,
