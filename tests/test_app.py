@@ -11,7 +11,7 @@ import gradio as gr
 import pytest
 from conftest import ROOT, make_tiny
 from PIL import Image
-from running import environment, running_app, stop
+from running import environment, free_port, running_app, stop
 
 import app
 from resnet.engine import Engine
@@ -145,7 +145,7 @@ def test_every_event_waits_in_the_queue(built):
 
 def test_weights_that_do_not_exist_give_one_line_and_status_2(tmp_path):
     done = subprocess.run(
-        [sys.executable, "app.py", "--weights", "resnet51"],
+        [sys.executable, "app.py", "--weights", "resnet51", "--port", str(free_port())],
         cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, timeout=180,
     )  # fmt: skip
     assert done.returncode == 2

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gradio as gr
 from gradio.data_classes import FileData, ListFiles
 
+from resnet.ui.uploaded import uploaded
+
 
 class FilesInput(gr.File):
     """Any files, several at once; hands their paths on, unread.
@@ -15,7 +17,13 @@ class FilesInput(gr.File):
     is_template = True  # the browser shows an ordinary gr.File
 
     def preprocess(self, payload: ListFiles | FileData | None) -> list[str]:
-        """Paths of the uploaded files; gradio has checked that they are uploads."""
+        """Paths of the uploaded files.
+
+        Raises:
+            gr.Error: one was not uploaded here.
+        """
         if payload is None:
             return []
-        return [file.path for file in ([payload] if isinstance(payload, FileData) else payload)]
+        return [
+            uploaded(file) for file in ([payload] if isinstance(payload, FileData) else payload)
+        ]

@@ -9,7 +9,6 @@ from typing import Any
 
 import gradio as gr
 from gradio.events import Dependency
-from gradio.utils import get_upload_folder, is_in_or_equal
 
 from resnet import cam
 from resnet.compare import (
@@ -44,6 +43,7 @@ from resnet.ui.detect_view import plural
 from resnet.ui.examples import example_path, example_strip, picked
 from resnet.ui.html import hidden, shown
 from resnet.ui.inside_panel import HOWS
+from resnet.ui.photo_button import PhotoButton
 from resnet.ui.switchboard import PRESETS
 
 _JS = (Path(__file__).parent / "compare.js").read_text("utf-8")
@@ -89,7 +89,7 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
             card_a = gr.HTML(card_html("A", None, ""), apply_default_css=False, elem_id="slot-a")
             with gr.Row(elem_classes="slot-photos"):
                 strip_a = example_strip("slot-a-examples")
-                own_a = gr.UploadButton(
+                own_a = PhotoButton(
                     "Your photo", file_types=["image"], size="sm", elem_id="slot-a-upload",
                     scale=0, min_width=100,
                 )  # fmt: skip
@@ -107,7 +107,7 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
             )
             with gr.Row(elem_classes="slot-photos", visible=False) as photos_b:
                 strip_b = example_strip("slot-b-examples")
-                own_b = gr.UploadButton(
+                own_b = PhotoButton(
                     "Your photo", file_types=["image"], size="sm", elem_id="slot-b-upload",
                     scale=0, min_width=100,
                 )  # fmt: skip
@@ -336,14 +336,14 @@ def compare_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, bench: gr.Stat
     # A refusal is raised, so that no drawing follows and takes the words away.
     def on_own(path: str | None) -> str | None:
         try:
-            _checked_upload(engine, path)
+            engine.open(path or "")
         except ImageError as error:
             raise refused(error) from error
         return path
 
     def on_own_b(state: Slots, path: str | None) -> Slots:
         try:
-            _checked_upload(engine, path)
+            engine.open(path or "")
         except ImageError as error:
             raise refused(error) from error
         return replace(state, other=str(path))
@@ -451,10 +451,3 @@ def _damage_words(b: Seen) -> str:
     entry = DAMAGES[b.side.damage]
     words = f"{entry.title}: {entry.parameter(b.side.strength)}. {entry.note}"
     return f"{words} Seed {b.side.seed}." if b.side.damage == "noise" else words
-
-
-def _checked_upload(engine: Engine, path: str | None) -> None:
-    """Raises ImageError unless it is a photo that was uploaded here."""
-    if not path or not is_in_or_equal(path, get_upload_folder()):
-        raise ImageError("This photo was not uploaded here. Choose it again.")
-    engine.open(path)

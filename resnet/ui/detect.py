@@ -25,6 +25,7 @@ from resnet.ui.detect_why import under_cut, why_part
 from resnet.ui.examples import example_strip, picked
 from resnet.ui.html import hidden, shown
 from resnet.ui.look import Look
+from resnet.ui.photo_button import PhotoButton
 
 _JS = (Path(__file__).parent / "detect.js").read_text("utf-8")
 _INTRO = (
@@ -49,7 +50,7 @@ def detect_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, detector: str =
     gr.HTML(_INTRO, apply_default_css=False)
     with gr.Row(elem_classes="presets detect-photos"):
         strip = example_strip("detect-examples")
-        own = gr.UploadButton(
+        own = PhotoButton(
             "Your own photo", file_types=["image"], size="sm", elem_id="detect-upload", scale=0,
             min_width=140,
         )  # fmt: skip

@@ -6,8 +6,9 @@ from typing import Any
 
 import gradio as gr
 from gradio.data_classes import ImageData
-from gradio.utils import get_upload_folder, is_in_or_equal
 from gradio_client.utils import is_http_url_like
+
+from resnet.ui.uploaded import uploaded
 
 
 class PhotoInput(gr.Image):
@@ -22,20 +23,10 @@ class PhotoInput(gr.Image):
     def preprocess(self, payload: ImageData | None) -> str | None:
         """Path of the uploaded file, or None.
 
-        Gradio checks that a file was uploaded only if it is sent with its `meta`; we always do.
-
         Raises:
-            gr.Error: it was not.
+            gr.Error: it was not uploaded here.
         """
-        if payload is None:
-            return None
-        if not payload.path or not is_in_or_equal(payload.path, get_upload_folder()):
-            raise gr.Error(
-                "This photo was not uploaded here. Choose it again.",
-                title="No photo",
-                print_exception=False,
-            )
-        return payload.path
+        return None if payload is None else uploaded(payload)
 
     async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
         """As gradio's, but for an address on another host: this server asks nobody anything."""
