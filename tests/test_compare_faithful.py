@@ -11,7 +11,8 @@ from conftest import draw_photo
 from resnet.cam import CamError, HeatMap
 from resnet.compare import CompareError, curves, league, picture_at
 from resnet.compare.base import in_batches
-from resnet.compare.league import same
+from resnet.compare.fill import filled
+from resnet.compare.league_job import same
 from resnet.compare.measures import Subject, auc, curve_of, drop, ends_of, road, subject
 from resnet.compare.ranking import hottest_first, ranks
 
@@ -112,6 +113,25 @@ def test_road_is_the_packages(monkeypatch):
     assert found == pytest.approx(float(expected), abs=1e-6) and abs(found) > 1e-3
 
 
+def test_a_missing_pixel_is_the_mean_of_its_neighbours():
+    """One in the middle, one in a corner, and all but one."""
+    pixels = torch.arange(25.0).view(1, 5, 5) ** 2
+    missing = np.zeros((5, 5), bool)
+    missing[2, 2] = missing[0, 0] = True
+    done = filled(pixels, missing)[0]
+    near = pixels[0]
+    beside = near[1, 2] + near[3, 2] + near[2, 1] + near[2, 3]
+    across = near[1, 1] + near[1, 3] + near[3, 1] + near[3, 3]
+    assert float(done[2, 2]) == pytest.approx(float(beside / 6 + across / 12))
+    corner = (near[0, 1] / 6 + near[1, 0] / 6 + near[1, 1] / 12) / (5 / 12)
+    assert float(done[0, 0]) == pytest.approx(float(corner))
+    assert torch.equal(done[~torch.from_numpy(missing)], pixels[0][~torch.from_numpy(missing)])
+    assert torch.equal(filled(pixels, np.zeros((5, 5), bool)), pixels)
+    all_but_one = np.ones((5, 5), bool)
+    all_but_one[3, 1] = False
+    assert torch.allclose(filled(pixels, all_but_one), torch.full((1, 5, 5), 16.0**2))
+
+
 def test_road_prefers_the_map_that_knows():
     """Brightness of the left counts; the picture's left is bright, so removing it costs most."""
     view = torch.zeros(1, 3, SIDE, SIDE)
@@ -181,13 +201,14 @@ def test_curves_are_cancelled_between_batches(tiny_v1, photo):
 
 
 def test_the_league_repeats_what_is_drawn_twice(tiny_v1, photo):
-    analysis, seen = tiny_v1.analyze(photo), []
+    analysis, seen, partial = tiny_v1.analyze(photo), [], []
     found = league(
         analysis,
         methods=("gradcam", "hirescam", "cam", "eigencam"),
         steps=4,
         percentiles=(50,),
         progress=lambda *each: seen.append(each),
+        shown=partial.append,
     )
     rows = {row.method: row for row in found.rows}
     assert set(rows) == {"gradcam", "hirescam", "cam", "eigencam"} and found.complete
@@ -202,7 +223,14 @@ def test_the_league_repeats_what_is_drawn_twice(tiny_v1, photo):
     assert gradcam.insertion.auc == pytest.approx(alone.insertion.auc, abs=1e-6)
     assert gradcam.gap == pytest.approx(alone.insertion.auc - alone.deletion.auc, abs=1e-6)
     assert found.chance.method == "random" and found.chance.road is not None
-    assert seen[-1] == (5 * 8, 5 * 8) and [d for d, _ in seen] == sorted(d for d, _ in seen)
+    # Two curves' inner steps, the drop, and ROAD's two views, which cost twice: of four maps.
+    each = 2 * 3 + 1 + 2 * 2
+    assert seen[0] == (0, 5 * each) and seen[-1] == (4 * each, 4 * each)
+    shares = [done / total for done, total in seen]
+    assert shares == sorted(shares)
+    assert [len(one.rows) for one in partial] == [2, 3, 4]
+    assert not any(one.complete or one.chance for one in partial)
+    assert {row.method for row in partial[0].rows} == {"gradcam", "hirescam"}
     assert found.sentence.startswith("Most faithful here, by insertion minus deletion AUC: ")
     assert found.to_dict()["rows"][0]["gap"] == found.rows[0].gap
 
@@ -215,7 +243,7 @@ def test_the_league_is_cancelled_and_keeps_its_rows(tiny_v1, photo):
         steps=4,
         percentiles=(),
         progress=lambda *each: done.append(each),
-        cancelled=lambda: done[-1][0] >= 8,
+        cancelled=lambda: done[-1][0] >= 7,
     )
     assert not found.complete and found.chance is None
     assert [row.method for row in found.rows] in ([], ["cam"])

@@ -19,10 +19,10 @@ from resnet.residual.plan import gains_of
 from resnet.ui import compare_numbers as numbers
 from resnet.ui import compare_source as source
 from resnet.ui.bench import Bench
-from resnet.ui.compare_measure import subject
 from resnet.ui.compare_source import ANSWER_OF_A, FROM_INSIDE, OWN_ANSWERS, Asked, Slots
 from resnet.ui.compare_view import Seen, card_html, differs, pictures_html, signals_html
 from resnet.ui.examples import FOLDER
+from resnet.ui.measure_work import subject
 from resnet.ui.switchboard import Setting
 
 BEE = FOLDER / "bee.jpg"

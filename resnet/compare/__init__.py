@@ -10,7 +10,8 @@ from resnet.compare.base import CompareError
 from resnet.compare.damage import DAMAGES, Damage, apply, damaged, scene
 from resnet.compare.detections import Matches, match
 from resnet.compare.faithful import Faithfulness, curves, picture_at
-from resnet.compare.league import League, LeagueRow, league
+from resnet.compare.league import League, LeagueRow
+from resnet.compare.league_job import league
 from resnet.compare.maps import Likeness, MapPair, likeness, on_one_scale
 from resnet.compare.measures import Curve
 from resnet.compare.pointing import Pointed, Pointing, pointing

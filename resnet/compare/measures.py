@@ -30,6 +30,7 @@ from torch import Tensor
 from resnet import cam
 from resnet.analysis import Analysis
 from resnet.compare.base import BATCH, NO_LOCK, Lock, forward, in_batches
+from resnet.compare.fill import filled
 from resnet.compare.operations import blurred
 from resnet.compare.ranking import ranks
 from resnet.residual.gains import plan_of
@@ -171,26 +172,22 @@ def road(
 ) -> float:
     """ROAD, combined: -1..1, higher is better.
 
-    The package's imputer and removers; what they are given is each pixel's place in the order
-    (they look at percentiles only), as a map with many equal values would be removed all at once.
-    The imputer's noise is left out: it comes from the one generator of the process.
+    The pixels are split by their place in the order: a map with many equal values would be removed
+    all at once.  The noise of the paper's imputer is left out: one photo has one answer.
 
     Args:
         percentiles: at which pixels are split, 1..99.
     """
-    from pytorch_grad_cam.metrics import perturbation_confidence as package
-    from pytorch_grad_cam.metrics.road import NoisyLinearImputer
-
-    importance = 1 - what.places(order).double() / (
-        len(order) - 1
-    )  # 1 for the hottest, all different
+    places = what.places(order).numpy()
+    last = places.size - 1
 
     def views() -> Iterator[Tensor]:
         for percentile in percentiles:
-            for remove in (package.RemoveLeastRelevantFirst, package.RemoveMostRelevantFirst):
-                remover = remove(percentile, NoisyLinearImputer(noise=0.0))
-                filled = remover(what.pixels, importance)
-                yield ((filled.float().clamp(0, 1) - what.mean) / what.std)[None]
+            # So many stay: the hottest as the least relevant go first, the coldest as the most do.
+            kept = percentile / 100 * last
+            for missing in (places >= kept, last - places >= kept):
+                picture = filled(what.pixels, missing)
+                yield ((picture.clamp(0, 1) - what.mean) / what.std)[None]
 
     values = scores_of(what.score, views(), batch, tick)
     return float(np.mean(values[::2]) - np.mean(values[1::2])) / 2
