@@ -6,7 +6,7 @@ import argparse
 import os
 import signal
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from resnet.server import settings, storage
@@ -68,6 +68,29 @@ def assemble(engine: Any, options: argparse.Namespace, chosen: Settings) -> Any:
     return create_app(engine, chosen, page, deleted=engine.forget, status=status)
 
 
+def door(options: argparse.Namespace, chosen: Settings) -> Any:
+    """The app to begin with: it answers at once, and makes the real one beside itself."""
+    from resnet.server.door import Door
+
+    engines: list[Any] = []
+
+    def make() -> Any:
+        with ThreadPoolExecutor(1, "load") as beside:
+            loading = beside.submit(load, options)
+            _import_page()
+            engines.append(loading.result())
+        return assemble(engines[0], options, chosen)
+
+    return Door(chosen, make, lambda: engines[0].start(options.precision))
+
+
+def _import_page() -> None:
+    import resnet.ui  # noqa: F401 its settings for gradio come first
+    from resnet import lazy
+
+    lazy.gradio()
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
@@ -77,22 +100,12 @@ def main(arguments: list[str] | None = None) -> int:
 
         from resnet.server.serve import listen, serve
 
-        sock = listen(chosen)
-        engine = load(options)
-        app = assemble(engine, options, chosen)
+        serve(door(options, chosen), chosen, listen(chosen), started=_say, close=folder.close)
     except ValueError as error:  # of settings, users file, weights, device: one clear line each
         print(f"app.py: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    warm_up = threading.Thread(
-        target=engine.start, args=(options.precision,), daemon=True, name="warm-up"
-    )
-    warm_up.start()
-    try:
-        serve(app, chosen, sock, started=_say, close=folder.close)
-    finally:
-        warm_up.join()  # Python must not end while torch works in a thread
     return 0
 
 

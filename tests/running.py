@@ -46,7 +46,7 @@ def free_port() -> int:
 
 @contextmanager
 def running_app(temporary: Path, *arguments: str) -> Iterator[App]:
-    """Start `python app.py` on a free port, wait until it answers, stop it as Ctrl-C does."""
+    """Start `python app.py` on a free port, wait until it is ready, stop it as Ctrl-C does."""
     port = free_port()
     log = temporary / "app.log"
     with log.open("wb") as output:
@@ -88,8 +88,8 @@ def _wait(app: App) -> None:
         if app.process.poll() is not None:
             raise RuntimeError(f"app.py ended at once:\n{app.log.read_text()}")
         try:
-            urllib.request.urlopen(app.url, timeout=5).close()
+            urllib.request.urlopen(f"{app.url}/readyz", timeout=20).close()
             return
         except OSError:
             time.sleep(0.2)
-    raise RuntimeError(f"app.py did not answer within {PATIENCE} s:\n{app.log.read_text()}")
+    raise RuntimeError(f"app.py was not ready within {PATIENCE} s:\n{app.log.read_text()}")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from resnet import backends
 from resnet.analysis import Analysis
-from resnet.engine import CALLER, Caller, Engine, core, exact
+from resnet.engine import CALLER, Caller, Engine, TooLate, core, exact
 from resnet.images import ImageError
 from resnet.residual import with_gains
 
@@ -161,6 +161,38 @@ def test_the_back_end_is_chosen_by_measuring_and_gives_the_same_answer(tiny_v1, 
     assert torch.allclose(engine.open(photos[0]).trace.logits, before, rtol=1e-5, atol=1e-4)
     engine.warm_up()
     assert engine.stats()["stages"]["forward"]["count"] >= 2
+
+
+def test_while_back_ends_are_timed_photos_are_looked_at(tiny_v1, photos, monkeypatch):
+    """The lane is free between two steps, and who wants to know the choice can wait for it."""
+    engine, choose = Engine(tiny_v1), backends.choose
+    seen, whys = [], []
+
+    def choosing(net, precision, run):
+        def step(work):
+            run(work)
+            seen.append(engine.open(photos[len(seen) % 4]))  # would wait for ever inside a step
+            whys.append(engine.settled(0).why)
+
+        return choose(net, precision, lambda backend: float(engine.lane.inside), step)
+
+    monkeypatch.setattr(backends, "choose", choosing)
+    tuning = threading.Thread(target=engine.tune, args=("fp32",), daemon=True)
+    tuning.start()
+    tuning.join(120)
+    assert len(seen) >= 4 and not tuning.is_alive()
+    assert set(whys) == {"the ordinary pass, while the others are being timed"}
+    assert "1000 ms for a photo" in engine.settled(60).why  # each was timed inside the lane
+
+
+def test_without_a_turn_the_ordinary_pass_stays(tiny_v1, monkeypatch):
+    def busy(*_):
+        raise TooLate("no turn")
+
+    engine = Engine(tiny_v1)
+    monkeypatch.setattr(engine.lane, "do", busy)
+    engine.tune("fp32")
+    assert engine.backend.name == "eager" and "no time" in engine.settled(60).why
 
 
 def test_a_trace_in_bf16_leaves_the_engine_exact(photos):

@@ -19,6 +19,7 @@ from resnet import view
 from resnet.analysis import Analysis
 from resnet.backends.base import Backend, Eager
 from resnet.engine import exact, heap, lane, sizes
+from resnet.engine.caller import EngineError
 from resnet.engine.memory import Memory, weight
 from resnet.engine.stats import Stats
 from resnet.images import Photo, read_file, read_photo
@@ -59,6 +60,8 @@ class Engine:
         self._memory = Memory(memory, self.told.tell)
         self._digests: OrderedDict[tuple, str] = OrderedDict()  # content by path, size and time
         self._lock = threading.Lock()  # of the digests
+        self._tuned = threading.Event()  # clear while back ends are being timed
+        self._tuned.set()
         self._turn = lane.Turn(self.lane)
         self._each = 0  # bytes of one photo's trace, once one was made
 
@@ -259,14 +262,34 @@ class Engine:
     def tune(self, precision: str = "auto") -> None:
         """Choose the fastest back end by a few passes of a blank photo; takes seconds.
 
+        Photos that come meanwhile are looked at between two passes, the ordinary way.
+
         Args:
             precision: `auto` or one of `device.PRECISIONS`.
         """
         from resnet import backends
 
-        choice = self.lane.do(lambda _: [backends.choose(self.net, precision)])
-        self.backend, self.why = choice.backend, choice.reason
-        self.net.precision = choice.backend.precision  # what answers say of themselves
+        self._tuned.clear()
+        self.why = "the ordinary pass, while the others are being timed"
+        try:
+            choice = backends.choose(
+                self.net, precision, run=lambda work: self.lane.do(lambda _: [work()])
+            )
+            self.backend, self.why = choice.backend, choice.reason
+            self.net.precision = choice.backend.precision  # what answers say of themselves
+        except EngineError:  # no turn
+            self.why = "the ordinary pass, for there was no time to try the others"
+        finally:
+            self._tuned.set()
+
+    def settled(self, patience: float) -> Engine:
+        """This engine, as soon as its back end is chosen; as it is if that takes too long.
+
+        Args:
+            patience: seconds.
+        """
+        self._tuned.wait(patience)
+        return self
 
     def start(self, precision: str = "auto") -> None:
         """For a server, once, in a thread beside it: choose the back end, and be ready.

@@ -12,13 +12,17 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from fastapi import FastAPI
 
+from resnet.server.door import Door
 from resnet.server.logs import LOG, start_logging
 from resnet.server.protocol import protocol_for
 from resnet.server.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 LAST = 1.0  # seconds of the grace that are left for the end of the streams
 
@@ -45,14 +49,19 @@ def listen(settings: Settings) -> socket.socket:
 class Server(uvicorn.Server):
     """uvicorn's, with an end that lets running jobs finish and then closes the streams."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, grace: float):
+    def __init__(self, config: uvicorn.Config, app: FastAPI | Door, grace: float):
         super().__init__(config)
-        self._front, self._grace = app.state.front, grace
+        self._front: Any = app if isinstance(app, Door) else app.state.front
+        self._grace = grace
 
     def handle_exit(self, sig: int, frame) -> None:
         """Refuse what is new; a second Ctrl-C ends at once."""
         self._front.stopping = True
         super().handle_exit(sig, frame)
+
+    def end(self) -> None:
+        """As a signal would."""
+        self.should_exit = True
 
     async def shutdown(self, sockets=None) -> None:
         """Wait for jobs, at most the grace, while the streams that report them stay open."""
@@ -87,8 +96,11 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def make_server(app: FastAPI, settings: Settings) -> Server:
-    """A uvicorn server for an app of `create_app`; uvloop and httptools where installed."""
+def make_server(app: FastAPI | Door, settings: Settings) -> Server:
+    """A uvicorn server for an app of `create_app`, or for the door to one that is yet to be made.
+
+    With uvloop and httptools where they are installed.
+    """
     config = uvicorn.Config(
         app,
         http=protocol_for(settings),
@@ -103,25 +115,31 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
         timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
         h11_max_incomplete_event_size=32 * 1024,
     )
-    return Server(config, app, settings.grace_seconds)
+    server = Server(config, app, settings.grace_seconds)
+    if isinstance(app, Door):
+        app.fail = server.end
+    return server
 
 
 def serve(
-    app: FastAPI, settings: Settings, sock: socket.socket | None = None,
+    app: FastAPI | Door, settings: Settings, sock: socket.socket | None = None,
     started: Callable[[str], None] = lambda url: None,
     close: Callable[[], None] = lambda: None,
 ) -> None:  # fmt: skip
     """Serve until SIGINT or SIGTERM; blocks.
 
-    Ends the process where a job's thread has outlived the grace: Python would wait for it.
+    Ends the process where a job's thread has outlived the grace, for which Python would wait, and
+    where the app was still being made, which Python must not end under.
 
     Args:
+        app: of `create_app`, or the door to one that is made while the server answers already.
         sock: of `listen`; made if None.
         started: told the page's address when it is about to answer.
         close: deletes what is left, such as `Folder.close`.
 
     Raises:
         SettingsError: it cannot listen there.
+        Exception: what making the app behind a door has raised.
     """
     sock = sock or listen(settings)
     start_logging()
@@ -139,10 +157,18 @@ def serve(
         make_server(app, settings).run(sockets=[sock])
     finally:
         close()
+    if isinstance(app, Door) and app.failed is not None:
+        raise app.failed
+    if isinstance(app, Door) and app.busy:
+        _exit()
     if _lingering():
         LOG.warning("jobs were cut off at the end of the grace")
-        logging.shutdown()
-        os._exit(0)
+        _exit()
+
+
+def _exit() -> None:
+    logging.shutdown()
+    os._exit(0)
 
 
 def _lingering(patience: float = 0.5) -> bool:

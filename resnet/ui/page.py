@@ -68,17 +68,17 @@ def build(engine: Engine, detector: str = "auto", status: Watched | None = None)
             with gr.Tab("Inside", id="inside") as inside:
                 bench = inside_tab(engine, shared, inside)
             with gr.Tab("Compare", id="compare") as compare:
-                compare_tab(engine, shared, compare, bench)
+                comparing = compare_tab(engine, shared, compare, bench)
             with gr.Tab("Batch", id="batch") as batch:
                 batch_tab(engine, shared, batch)
             with gr.Tab("About", id="about") as about:
                 about_tab(engine.net, about, status)
-        # The back end is chosen while the page is served already.
+        # The back end is chosen while the page is served already: the header follows by itself.
         page.load(
-            lambda: header_html(engine), None, header,
+            lambda: header_html(engine.settled(60)), None, header,
             show_progress="hidden", api_visibility="private",
         )  # fmt: skip
-        follow_photos(engine, shared, seen)
+        follow_photos(engine, shared, seen, comparing)
         follow_links(engine, shared, header, page, tabs)
     for event in page.fns.values():
         if event.concurrency_id == "model":
