@@ -156,7 +156,7 @@ def test_who_is_twice_as_slow_is_timed_only_once_more(tiny, monkeypatch):
 
     backends.choose(tiny, "fp32", seconds_of, run)
     assert timed.count("eager") == 2 and timed.count("prepacked") == 1 + backends.RUNS
-    assert steps == list(range(len(timed)))  # one pass at a time: others have a turn in between
+    assert sorted(set(steps)) == list(range(len(timed)))  # others have a turn between two passes
     timed.clear()
     times["eager"] = 0.19
     backends.choose(tiny, "fp32", seconds_of)
