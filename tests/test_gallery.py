@@ -42,5 +42,6 @@ def test_the_same_photo_of_two_visitors_keeps_to_each_one_s_own_file(tmp_path):
 def test_the_strip_is_empty_until_there_is_somewhere_to_go_back_to():
     assert gallery_html((), "") == "" and gallery_html((one("a"),), "/a.jpg") == ""
     html = gallery_html((one("a"), one("<b>")), "/a.jpg")
+    assert html.count('data-slot="A" data-of="a"') == html.count('data-slot="B" data-of="a"') == 1
     assert html.count("data-key") == 2 and html.count("aria-current") == 1
     assert "<b>, 50.0 %" not in html.replace('data-key="<b>"', "")

@@ -1,4 +1,4 @@
-"""Two detectors on one photo: what both found, what only A found, what only B found."""
+"""Two lists of boxes on one photo: what both found, what only A found, what only B found."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def match_boxes(
         )
         parts.append(_one(boxes[1][pair["b"]], unit, "both other", said, width, ""))
         parts.append(_one(boxes[0][pair["a"]], unit, "both", said, width, pair["label"]))
-    words = f"Boxes of two detectors. {matches['sentence']}"
+    words = f"Boxes of A and of B. {matches['sentence']}"
     return chart.frame(
         "matches", (max(width, 420.0), HEAD + height), words, parts, [matches["sentence"]]
     )

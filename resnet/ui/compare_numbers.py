@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import io
 
-from resnet.compare import CompareError, compare_answers, match, where_they_part
-from resnet.detections import Detections
+from resnet.compare import CompareError, compare_answers, where_they_part
 from resnet.draw.ab_view import ab_picture
-from resnet.draw.match_boxes import match_boxes, match_rows
 from resnet.engine import Engine
 from resnet.ui import compare_source as source
-from resnet.ui import detect_source
-from resnet.ui.compare_files import about, panel
+from resnet.ui.compare_files import about
 from resnet.ui.compare_source import Asked
 from resnet.ui.compare_view import Seen, looks, maps_of, scale_words
 
@@ -45,43 +42,6 @@ def parting(engine: Engine, a: Seen, b: Seen) -> dict:
     name = ("parting", source.key(a.side), b.side.photo, source.key(b.side))
     return engine.figure(
         a.side.photo, name, lambda _: where_they_part(a.analysis, b.analysis).to_dict()
-    )
-
-
-def boxes(engine: Engine, asked: Asked) -> tuple[Detections, Detections, dict]:
-    """Both sides' boxes above the threshold, and how they pair.
-
-    Raises:
-        one of `compare_files.PROBLEMS`.
-    """
-    if not asked.path:
-        raise CompareError("Choose a photo for A first.")
-    found = [source.boxes(engine, side) for side in source.sides(engine, asked)]
-    # A box from a heat map has no probability as its score.
-    a, b = (
-        each if each.detector == detect_source.localize.DETECTOR else each.above(asked.score)
-        for each in found
-    )
-    return a, b, match(a, b).to_dict()
-
-
-def boxes_html(engine: Engine, asked: Asked, b: Seen) -> str:
-    """Both lists of boxes on the photo; of a damaged copy, on the copy."""
-    one, other, found = boxes(engine, asked)
-    drawn = match_boxes(b.analysis.photo.image, one.size, (one.boxes, other.boxes), found)
-    table = f"<div>{match_rows(found)}{_names_note(asked)}</div>"
-    return f'<div class="match-body">{panel("boxes", drawn)}{table}</div>'
-
-
-def _names_note(asked: Asked) -> str:
-    """Why a heat map's box hardly ever pairs with a detector's."""
-    if asked.way != "detectors":
-        return ""
-    if (asked.detector_a == detect_source.HEAT) == (asked.detector_b == detect_source.HEAT):
-        return ""
-    return (
-        '<p class="hint">A heat map’s box has the name of one of ImageNet’s 1,000 classes, a '
-        "detector’s box that of one of COCO’s 80 things. They pair where the names agree.</p>"
     )
 
 
@@ -129,20 +89,3 @@ def parting_numbers(engine: Engine, asked: Asked) -> Told:
     a, b = both(engine, asked)
     found = parting(engine, a, b)
     return about(a, b) | {"parting": found}, found["rows"]
-
-
-def boxes_numbers(engine: Engine, asked: Asked) -> Told:
-    """Both lists of boxes and how they pair."""
-    _, _, found = boxes(engine, asked)
-    rows = [
-        {"thing": row["label"], "found_by": "both", "score_a": row["score_a"],
-         "score_b": row["score_b"], "iou": row["iou"]} for row in found["both"]
-    ]  # fmt: skip
-    for side in ("a", "b"):
-        rows += [
-            {"thing": row["label"], "found_by": side.upper(), f"score_{side}": row["score"]}
-            for row in found[f"only_{side}"]
-        ]
-    a, b = source.sides(engine, asked)
-    detectors = {"A": a.detector, "B": b.detector}
-    return {"detectors": detectors, "score": asked.score, "matches": found}, rows

@@ -7,24 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from resnet import cam, detect
+from resnet import cam
 from resnet.analysis import Analysis
 from resnet.compare import DAMAGES, CompareError, Side, look_at, nets
 from resnet.compare.base import Box
-from resnet.detections import Detections
-from resnet.detectors import choose, load
-from resnet.detectors.run import run
 from resnet.engine import Engine
 from resnet.residual.plan import Plan
 from resnet.residual.rewired import with_plan
-from resnet.ui import detect_source
 from resnet.ui.bench import Bench
 from resnet.ui.examples import FOLDER, examples
 from resnet.ui.switchboard import PRESETS, plan_of
 
 FROM_INSIDE = "inside"  # stands beside the presets' titles
 ANSWER_OF_A, OWN_ANSWERS = -2, -1  # stand beside the class indices
-NONE = "none"  # no detector
+STREAMS = ("photos", "weights", "damage", "cuts")  # ways whose answers, streams, boxes may differ
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ class Asked(NamedTuple):
     detector_a: str
     detector_b: str
     score: float
-    boxes: bool  # of "damage": look for things in both as well
+    boxes: bool  # of STREAMS: look for things in both as well
     bench: Bench
 
 
@@ -195,26 +191,3 @@ def explained(engine: Engine, a: Analysis, b: Analysis, wanted: int) -> tuple[in
     if b.net.labels == a.net.labels:
         return index, index
     return index, b.net.labels.index(label) if label in b.net.labels else None
-
-
-def boxes(engine: Engine, side: Side) -> Detections:
-    """Everything that the side's detector finds, the weak boxes too.
-
-    Raises:
-        resnet.detectors.DetectorError: no such detector, or its weights are not here.
-        resnet.images.ImageError: as `look`.
-    """
-    if side.detector == detect_source.HEAT:
-        index = engine.open(side.photo).top(1)[0].index
-        return detect_source.everything(engine, side.photo, side.detector, index, 0.3)
-    if not side.damage or not side.strength:
-        return engine.sight(side.photo, side.detector).found
-    name = choose(side.detector)
-    photo = look(engine, side).photo
-
-    def make(_: Analysis) -> Detections:
-        detector = load(name, engine.net)
-        with engine.model:
-            return run(detector, photo, detect.FLOOR).found
-
-    return engine.figure(side.photo, ("boxes", name, key(side)), make)

@@ -7,6 +7,7 @@ from html import escape
 
 from PIL import Image
 
+from resnet.compare.base import listed
 from resnet.detections import Detections
 from resnet.detectors.catalogue import DetectorInfo
 from resnet.draw.answers import percent
@@ -30,13 +31,17 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if noun.endswith(("skis", "scissors")) else f"{count} {noun}{ending}"
 
 
+def listed_things(found: Detections) -> str:
+    """1 cat and 2 dogs; "nothing" for none."""
+    kinds = [plural(count, name) for name, count in found.counts.items()]
+    return listed(kinds) if kinds else "nothing"
+
+
 def sentence(found: Detections, everything: Detections, score: float) -> str:
     """What was found, in words; an empty answer says what waits below the threshold."""
     if len(found):
-        kinds = [plural(count, name) for name, count in found.counts.items()]
-        if len(kinds) == 1:
-            return f"{kinds[0]}."
-        return f"{len(found)} things: {', '.join(kinds[:-1])} and {kinds[-1]}."
+        kinds = listed_things(found)
+        return f"{kinds}." if len(found.counts) == 1 else f"{len(found)} things: {kinds}."
     if not len(everything):
         return "Nothing that this detector knows is in sight. Other photos, other luck."
     best = float(everything.scores[0])
@@ -66,7 +71,7 @@ def view_html(
         _figure(image, found, title, selected if first else -1, choose=first)
         for first, found, title in zip((True, False), shown, titles, strict=False)
     ]
-    table = _table(shown[0], selected) if len(shown) == 1 else _comparison(shown, titles)
+    table = _table(shown[0], selected) if len(shown) == 1 else counts_html(shown, titles)
     side = f'<aside><p class="found" role="status">{escape(words)}</p>{table}</aside>'
     kind = "detections" if len(shown) == 1 else "detections two"
     return f'<div class="{kind}">{"".join(figures)}{side}</div>'
@@ -118,7 +123,8 @@ def _table(found: Detections, selected: int) -> str:
     )
 
 
-def _comparison(shown: Sequence[Detections], titles: Sequence[str]) -> str:
+def counts_html(shown: Sequence[Detections], titles: Sequence[str]) -> str:
+    """How many of each thing, a column for each of `shown`."""
     names = dict.fromkeys(name for found in shown for name in found.counts)
     body = "".join(
         f'<tr><td><span class="swatch" style="background:{colour_of(name)}"></span>'

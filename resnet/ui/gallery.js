@@ -1,5 +1,5 @@
-// A click brings a photo back, to the tab that is chosen beside the strip; the strip stays folded, if
-// it was, when another photo comes in.
+// A click brings a photo back, to the tab that is chosen beside the strip, or puts it into A or B of
+// Compare; the strip stays folded, if it was, when another photo comes in.
 const kept = element.closest('#gallery') ?? element; // outlives each drawing
 const fold = () => {
   const button = element.querySelector('.gallery-toggle');
@@ -7,7 +7,11 @@ const fold = () => {
 };
 element.addEventListener('click', (event) => {
   const photo = event.target.closest('button[data-key]');
-  if (photo) trigger('pick', {key: photo.dataset.key});
+  const slot = event.target.closest('button[data-slot]');
+  if (slot) {
+    kept.dataset.once = 'Compare';
+    trigger(slot.dataset.slot === 'A' ? 'pick' : 'beside', {key: slot.dataset.of});
+  } else if (photo) trigger('pick', {key: photo.dataset.key});
   else if (event.target.closest('.gallery-toggle')) { element.classList.toggle('folded'); fold(); }
 });
 element.addEventListener('change', (event) => {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from resnet.draw.encode import image_uri, shrink
 from resnet.engine import Engine
 from resnet.images import ImageError
 from resnet.ui.classify import SharedPhoto
+from resnet.ui.compare import ComparePart
+from resnet.ui.compare_source import Slots
 from resnet.ui.html import shown
 
 MOST = 24  # photos; the oldest goes
@@ -33,7 +35,9 @@ _REOPEN = """
   const open = tabs.find(e => e.getAttribute('aria-selected') === 'true');
   const classify = named('Classify');
   if (!open || !classify) return;
-  const asked = named(document.querySelector('#gallery')?.dataset.to || '');
+  const strip = document.querySelector('#gallery')?.dataset || {};
+  const asked = named(strip.once || strip.to || '');
+  delete strip.once;
   const plain = ['Batch', 'About'].includes(open.textContent.trim());
   const to = asked || (plain ? classify : open);
   if (to === open && open === classify) return;
@@ -41,6 +45,7 @@ _REOPEN = """
   if (to !== classify) to.click();
 }
 """
+SLOTS = ("A", "B")  # of Compare
 TARGETS = ("Classify", "Detect", "Inside", "Compare")  # tabs by the names on them
 
 
@@ -72,20 +77,32 @@ def gallery_html(seen: tuple[Seen, ...], path: str) -> str:
     """
     if not any(one.path != path for one in seen):
         return ""
-    buttons = "".join(
-        f'<button type="button" data-key="{one.key}" title="{escape(one.said, quote=True)}"'
-        f"{' aria-current=true' if one.path == path else ''}>"
-        f'<img src="{one.thumbnail}" alt="{escape(one.said, quote=True)}"></button>'
-        for one in seen
-    )
+    buttons = "".join(_photo_html(one, one.path == path) for one in seen)
     options = "".join(f"<option>{name}</option>" for name in TARGETS)
     return (
         '<div class="gallery"><button type="button" class="gallery-toggle" aria-expanded="true" '
-        f'aria-controls="gallery-photos">Seen in this session <b>{len(seen)}</b></button>'
+        f'aria-controls="gallery-photos">Seen in this session <b>{len(seen)}</b>'
+        '<small>A, B: put into Compare</small></button>'
         '<div class="gallery-photos" id="gallery-photos" role="group" '
         f'aria-label="Photos of this session, newest first">{buttons}</div>'
         '<label class="gallery-to">open in <select><option value="">this tab</option>'
         f"{options}</select></label></div>"
+    )
+
+
+def _photo_html(one: Seen, current: bool) -> str:
+    """The photo as a button, and under it two small ones that put it into Compare."""
+    said = escape(one.said, quote=True)
+    slots = "".join(
+        f'<button type="button" data-slot="{slot}" data-of="{one.key}" title="Compare as {slot}" '
+        f'aria-label="Compare as {slot}: {said}">{slot}</button>'
+        for slot in SLOTS
+    )
+    return (
+        f'<div class="gallery-photo"><button type="button" data-key="{one.key}" title="{said}"'
+        f"{' aria-current=true' if current else ''}>"
+        f'<img src="{one.thumbnail}" alt="{said}"></button>'
+        f'<span class="gallery-slots">{slots}</span></div>'
     )
 
 
@@ -94,8 +111,15 @@ def gallery_strip() -> gr.HTML:
     return gr.HTML("", js_on_load=_JS, visible=False, elem_id="gallery", apply_default_css=False)
 
 
-def follow_photos(engine: Engine, shared: SharedPhoto, strip: gr.HTML) -> None:
-    """Have the strip note every photo of the page, and bring back the one that is clicked."""
+def follow_photos(
+    engine: Engine, shared: SharedPhoto, strip: gr.HTML, compare: ComparePart
+) -> None:
+    """Have the strip note every photo of the page, and bring back the one that is clicked.
+
+    Args:
+        compare: where a photo can be put beside the page's own.
+    """
+    controls = compare.controls
     seen = gr.State((), time_to_live=KEEP)
 
     def on_photo(path: str, seen: tuple[Seen, ...]):
@@ -104,7 +128,7 @@ def follow_photos(engine: Engine, shared: SharedPhoto, strip: gr.HTML) -> None:
                 seen = noted(seen, _seen(engine, path))
         return seen, shown(gallery_html(seen, path))
 
-    def on_pick(seen: tuple[Seen, ...], event: gr.EventData) -> str:
+    def path_of(seen: tuple[Seen, ...], event: gr.EventData) -> str:
         one = find(seen, str(event.key))
         if one is None or not Path(one.path).is_file():
             raise gr.Error(
@@ -113,14 +137,26 @@ def follow_photos(engine: Engine, shared: SharedPhoto, strip: gr.HTML) -> None:
             )  # fmt: skip
         return one.path
 
+    def on_beside(
+        seen: tuple[Seen, ...], slots: Slots, way: str, event: gr.EventData, *values
+    ) -> dict[Any, Any]:
+        """The photo stands in B.  The controls of "two photos" may be there already, as set."""
+        found = {controls.slots: replace(slots, other=path_of(seen, event)), controls.way: "photos"}
+        return found if way == "photos" else found | compare.arranging["fn"]("photos", *values)
+
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     shared.source.change(
         on_photo, [shared.source, seen], [seen, strip],
         concurrency_id="model", concurrency_limit=2, **quiet,
     )  # fmt: skip
-    shared.follow(strip.pick(on_pick, seen, shared.photo, **quiet)).success(
+    shared.follow(strip.pick(path_of, seen, shared.photo, **quiet)).success(
         None, None, None, js=_REOPEN
     )
+    way, *others = compare.arranging["inputs"]
+    strip.beside(
+        on_beside, [seen, controls.slots, way, *others],
+        [controls.slots, way, *compare.arranging["outputs"]], **quiet,
+    ).success(None, None, None, js=_REOPEN)  # fmt: skip
 
 
 def _seen(engine: Engine, path: str) -> Seen:

@@ -139,3 +139,24 @@ def test_the_gallery_opens_a_photo_in_the_tab_that_is_chosen(opened: Page):
 
     page.locator("#gallery .gallery-toggle").click()
     expect(page.locator("#gallery .gallery-photos")).to_be_hidden()
+
+
+def test_a_photo_of_the_session_goes_into_a_or_b_by_one_click(opened: Page):
+    page = opened
+    pick(page, "bee", "bee")
+    pick(page, "cat", "Egyptian cat")
+    pick(page, "otter", "otter")
+    slots = page.locator("#gallery button[data-slot]")
+    expect(slots).to_have_count(6)
+    page.get_by_role("button", name="Compare as B: bee").click()
+    selected(page, "Compare")
+    expect(page.locator("#compare-way").get_by_label("Two photos")).to_be_checked()
+    expect(page.locator("#slot-a")).to_contain_text("otter.jpg")
+    expect(page.locator("#slot-b")).to_contain_text("bee.jpg")
+    # The open tab follows, and what stands in B stays.
+    page.get_by_role("button", name="Compare as A: Egyptian cat").click()
+    expect(page.locator("#slot-a")).to_contain_text("cat.jpg")
+    expect(page.locator("#slot-b")).to_contain_text("bee.jpg")
+    page.get_by_role("button", name="Compare as B: otter").click()
+    expect(page.locator("#slot-b")).to_contain_text("otter.jpg")
+    expect(page.locator("#slot-a")).to_contain_text("cat.jpg")
