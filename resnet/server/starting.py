@@ -18,12 +18,14 @@ _STYLE = (
     "h1{font-size:22px;letter-spacing:-.01em;margin:0 0 .3rem}p{margin:0;color:#55637a}"
     "@media(prefers-color-scheme:dark){body{color:#e6e9ee;background:#0b0f19}p{color:#a3b1c6}}"
 )
-_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+# `refresh` alone stays where it is when the address has a part after #.
+_SCRIPT = f"setTimeout(() => location.reload(), {1000 * AGAIN})"
 _PAGE = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Starting …</title>'
     '<meta name="viewport" content="width=device-width, initial-scale=1">'
     '<meta name="color-scheme" content="light dark">'
-    f'<meta http-equiv="refresh" content="{AGAIN}"><style>{_STYLE}</style></head>'
+    f'<noscript><meta http-equiv="refresh" content="{AGAIN}"></noscript>'
+    f"<style>{_STYLE}</style><script>{_SCRIPT}</script></head>"
     "<body><main><h1>Starting …</h1><p>The network is being loaded. This page opens by itself in "
     "a few seconds.</p></main></body></html>"
 ).encode()
@@ -39,8 +41,8 @@ def starting(settings: Settings):
     """
     frames = " ".join(settings.frame_origins) or "'none'"
     policy = (
-        f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'; "
-        f"frame-ancestors {frames}"
+        f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; "
+        f"base-uri 'none'; form-action 'none'; frame-ancestors {frames}"
     ).encode()
 
     async def asgi(scope: Scope, receive, send) -> None:
@@ -63,6 +65,10 @@ def starting(settings: Settings):
         await answer(send, status, b"" if scope["method"] == "HEAD" else body, kind, more)
 
     return headers.secured(asgi, settings)
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _json(value: object) -> bytes:
