@@ -19,6 +19,8 @@ from resnet.soak.visitor import Answer, Visitor
 Figures = dict[str, Any]
 GROWTH = 0.05  # of memory between the first analyses and the last
 WARM = 300  # analyses before memory is looked at
+SAMPLE = 10.0  # seconds between two looks at memory under load
+REST = 20.0  # seconds after which an idle server has given back what it does not keep
 # (verb, how often, its form); "page" is the browser's way.
 MIX: tuple[tuple[str, int, dict[str, str]], ...] = (
     ("page", 6, {}), ("classify", 6, {}), ("explain", 3, {"accept": "image/png"}),
@@ -91,9 +93,20 @@ async def load(server: Running, users: int, seconds: float, seed: int = 1) -> Fi
                 if answers[-1].refused:
                     await asyncio.sleep(rng.uniform(0.5, 2.0))
 
+    held: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            await asyncio.sleep(SAMPLE)
+            held.append(server.memory_mb())
+
     started = time.monotonic()
+    watching = asyncio.create_task(watch())
     await asyncio.gather(*(use(number) for number in range(users)))
     took = time.monotonic() - started
+    watching.cancel()
+    after = server.memory_mb()
+    await asyncio.sleep(REST)
     return {
         "users": users,
         "seconds": took,
@@ -102,9 +115,21 @@ async def load(server: Running, users: int, seconds: float, seed: int = 1) -> Fi
         "by verb": {verb: _times(a for a in answers if a.verb == verb)
                     for verb in sorted({found.verb for found in answers})},
         "memory before, MB": before,
-        "memory after, MB": server.memory_mb(),
+        "memory, first and second half, MB": _halves(held),
+        "memory highest, MB": max([before, *held, after]),
+        f"memory {REST:.0f} s after, MB": server.memory_mb(),
         "bad": _bad(answers),
     }  # fmt: skip
+
+
+def _halves(held: Sequence[float]) -> dict[str, float]:
+    """Means of the two halves: what grows under load shows here."""
+    middle = len(held) // 2
+    return {
+        name: statistics.fmean(part)
+        for name, part in (("first", held[:middle]), ("second", held[middle:]))
+        if part
+    }
 
 
 async def fairness(server: Running, photos: int, rounds: int) -> Figures:
