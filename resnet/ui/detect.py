@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from resnet.engine import Engine
 from resnet.images import ImageError
 from resnet.ui import detect_source as source
 from resnet.ui import messages
+from resnet.ui.carried import Carried, names, number, one_of, say_names
 from resnet.ui.classify import SharedPhoto
 from resnet.ui.detect_fetch import fetch_offer
 from resnet.ui.detect_files import downloads_row
@@ -35,7 +36,24 @@ _INTRO = (
 )
 
 
-def detect_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, detector: str = "auto") -> None:
+@dataclass(frozen=True)
+class DetectPart:
+    """What the link needs of the tab.
+
+    Attributes:
+        look: state; a tab that looks at another photo drops the chosen things.
+        only: the chosen things.
+        carried: everything that a link holds, `only` too.
+    """
+
+    look: gr.State
+    only: gr.Dropdown
+    carried: tuple[Carried, ...]
+
+
+def detect_tab(
+    engine: Engine, shared: SharedPhoto, tab: gr.Tab, detector: str = "auto"
+) -> DetectPart:
     """Build the tab inside the current `gr.Blocks`.
 
     Args:
@@ -133,13 +151,13 @@ def detect_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, detector: str =
         if wanted and not len(kept[0]):
             words = f"No {' or '.join(wanted)} at this threshold."
         counts = source.presence(everything)
-        names = [(f"{n} ({c})" if c else n, n) for n, c in counts.items()]
+        offered = [(f"{n} ({c})" if c else n, n) for n, c in counts.items()]
         return {
             look: state,
             view: view_html(photo, kept, titles, state.selected, words),
             times: shown(times_html(everything, source.input_size(engine, path, name))),
             note: picker_of(name, seconds, share),
-            only: gr.update(choices=names, value=wanted),
+            only: gr.update(choices=offered, value=wanted),
             problem: hidden(),
             heat_row: gr.update(visible=HEAT in (name, second)),
             heat_class: int(index),
@@ -190,6 +208,18 @@ def detect_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab, detector: str =
         explain(cut.success(**drawing, **busy))
     fetched.success(**drawing, **busy)
     downloads_row(engine, inputs)
+    detectors = [value for _, value in source.choices()]
+    return DetectPart(
+        look,
+        only,
+        (
+            Carried("detector", name, one_of(detectors), always=True),
+            Carried("detector-two", second, one_of(detectors)),
+            Carried("score", score, number(0.05, 0.95)),
+            Carried("share", heat_share, number(0.05, 0.95)),
+            Carried("things", only, names, say_names),
+        ),
+    )
 
 
 def picker_of(name: str, seconds: Mapping[str, float], share: float = 0.3) -> str:

@@ -66,7 +66,7 @@ def fetch_offer(name: gr.Dropdown) -> Dependency:
             return
         yield target, hidden(), button_of(target)
 
-    name.input(button_of, name, button, show_progress="hidden", api_visibility="private")
+    name.change(button_of, name, button, show_progress="hidden", api_visibility="private")
     return button.click(
         fetch, name, [name, status, button], show_progress="hidden", concurrency_id="fetch",
         concurrency_limit=1, api_visibility="private",

@@ -152,8 +152,8 @@ def inside_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab) -> gr.State:
         """Draw the whole tab for a photo and a bench."""
         if not path:
             return {
-                bench: Bench(), picture: EMPTY, outcome: _NO_PHOTO, pairs: hidden(),
-                chosen: None, problem: hidden(),
+                bench: Bench(setting=state.setting), picture: EMPTY, outcome: _NO_PHOTO,
+                pairs: hidden(), chosen: None, problem: hidden(),
             }  # fmt: skip
         try:
             base = engine.open(path)

@@ -64,7 +64,7 @@ def build(engine: Engine, detector: str = "auto", status: Watched | None = None)
                 shared = classify_tab(engine)
                 live_part(engine)
             with gr.Tab("Detect", id="detect") as detect:
-                detect_tab(engine, shared, detect, detector)
+                detecting = detect_tab(engine, shared, detect, detector)
             with gr.Tab("Inside", id="inside") as inside:
                 bench = inside_tab(engine, shared, inside)
             with gr.Tab("Compare", id="compare") as compare:
@@ -79,7 +79,7 @@ def build(engine: Engine, detector: str = "auto", status: Watched | None = None)
             show_progress="hidden", api_visibility="private",
         )  # fmt: skip
         follow_photos(engine, shared, seen, comparing)
-        follow_links(engine, shared, header, page, tabs)
+        follow_links(engine, shared, header, page, tabs, bench, detecting, comparing)
     for event in page.fns.values():
         if event.concurrency_id == "model":
             event.concurrency_limit = TOGETHER

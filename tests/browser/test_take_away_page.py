@@ -3,6 +3,7 @@
 import json
 import zipfile
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from conftest import ROOT
 from playwright.sync_api import Browser, Page, expect
@@ -97,6 +98,38 @@ def test_a_link_brings_photo_class_options_and_tab_back(opened: Page, app, watch
     expect(page.locator("#chosen input")).to_have_value("mink")
     expect(page.locator("#colours").get_by_label("magma")).to_be_checked()
     expect(page.locator("#raw").get_by_label("Raw grid")).to_be_checked()
+
+
+def test_a_link_brings_detect_inside_and_compare_back(opened: Page, app, watch):
+    page = opened
+    watch.expected += LEFT
+    page.goto(
+        f"{app.url}/?photo=astronaut.jpg&detector=offline&score=0.3&things=person"
+        "&cuts=3.2branch0&compare=cuts&boxes=1&compare-cuts=inside&method-a=layercam&tab=compare"
+    )
+    selected(page, "Compare")
+    expect(page.locator("#compare-way").get_by_label("Before and after the cuts")).to_be_checked()
+    expect(page.locator("#slot-b")).to_contain_text("branch of 3.2 cut")
+    expect(page.locator("#method-a input")).to_have_value("LayerCAM")
+    expect(page.locator("#compare-boxes")).to_contain_text("only A")
+    page.get_by_role("tab", name="Inside").click()
+    expect(page.locator("#outcome")).to_contain_text("branch of 3.2 cut")
+    page.get_by_role("tab", name="Detect").click()
+    expect(page.locator("#detect-view .found")).to_have_text("2 people.")
+    expect(page.locator("#detect-only")).to_contain_text("person")
+    expect(page.locator("#detect-score input[type=number]")).to_have_value("0.3")
+    # The link of that page is the same again.
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=app.url)
+    page.locator("#header .copy-link").click()
+    expect(page.locator("#header .copy-link")).to_have_text("Copied")
+    link = page.evaluate("navigator.clipboard.readText()")
+    query = {key: value for key, (value,) in parse_qs(urlsplit(link).query).items()}
+    given = ("detector", "score", "things", "cuts", "compare", "boxes", "compare-cuts", "method-a")
+    assert {key: query.get(key) for key in given} == {
+        "detector": "offline", "score": "0.3", "things": "person", "cuts": "3.2branch0",
+        "compare": "cuts", "boxes": "1", "compare-cuts": "inside", "method-a": "layercam",
+    }  # fmt: skip
+    assert query["photo"] == "astronaut.jpg" and query["tab"] == "detect"
 
 
 def test_a_link_never_holds_an_upload_and_a_wrong_one_is_said(opened: Page, app, watch, tmp_path):
