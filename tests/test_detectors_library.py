@@ -346,7 +346,7 @@ def test_two_are_kept(hub, monkeypatch):
     for name in ("fcos", "fasterrcnn", "fcos", "retinanet-v2", "fcos", "fasterrcnn"):
         library.load(name, CPU)
     assert made == ["fcos", "fasterrcnn", "retinanet-v2", "fasterrcnn"]
-    assert [name for name, _ in library._loaded] == ["fcos", "fasterrcnn"]
+    assert [key[0] for key in library._loaded] == ["fcos", "fasterrcnn"]
 
 
 def test_damaged_file_in_the_cache(hub, fcos_file, fcos_known):

@@ -70,6 +70,15 @@ class Trunk:
                 x = block.output(x)
             return self._end(x)
 
+    def streams(self, x: Tensor) -> dict[str, Tensor]:
+        """Input [N, 3, H, W] of any size -> the stream after each stage, in the trunk's type."""
+        kept: dict[str, Tensor] = {}
+        with torch.inference_mode():
+            x = self._begin(x)
+            for name, block in self._blocks.items():
+                kept[name[0]] = x = block.output(x)  # the stage's last block stays
+        return kept
+
     def _begin(self, x: Tensor) -> Tensor:
         x = x.to(self.net.device, self._type, memory_format=torch.channels_last)
         return F.max_pool2d(self._stem(x, relu=True), 3, 2, padding=1)

@@ -39,4 +39,6 @@ def load(name: str, net: ResNet50) -> Detector:
     from resnet.detectors import library, shipped
 
     name = choose(name)
-    return shipped.load(net) if name == "offline" else library.load(name, net.device)
+    if name == "offline":
+        return shipped.load(net)
+    return library.load(name, net.device, net.precision)

@@ -184,24 +184,29 @@ def add(name: str, file: Path) -> Path:
     return target
 
 
-def load(name: str, device: torch.device) -> TwoStage | OneStage:
+def load(name: str, device: torch.device, precision: str = "fp32") -> TwoStage | OneStage:
     """A detector on a device, ready to run.  The last two are kept; nothing is fetched.
+
+    Args:
+        precision: of the pass; figures stay float32.
 
     Raises:
         DetectorError: the weights are not here (the message says how to get them) or damaged.
     """
     info = info_of(name)
-    key = (name, str(device))
+    key = (name, str(device), precision)
     with _lock, torch.inference_mode(False):  # the weights serve gradients later on
         if key not in _loaded:
-            _loaded[key] = assemble(info, _verified(info), device)
+            _loaded[key] = made = assemble(info, _verified(info), device)
+            if precision != "fp32":
+                made.trunk.precision = precision
         _loaded.move_to_end(key)
         while len(_loaded) > KEPT:
             _loaded.popitem(last=False)
         return _loaded[key]
 
 
-_loaded: OrderedDict[tuple[str, str], Any] = OrderedDict()
+_loaded: OrderedDict[tuple[str, ...], Any] = OrderedDict()
 _lock = threading.Lock()
 
 

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,10 +84,10 @@ class Library:
         images, _ = self.model.transform([pixels.permute(2, 0, 1).float() / 255])
         return images.tensors.to(memory_format=torch.channels_last)
 
-    def pyramid(self, streams: Streams) -> dict[str, Tensor]:
+    def pyramid(self, streams: Streams, model: Any = None) -> dict[str, Tensor]:
         """The feature pyramid, fine to coarse, [1, 256, h, w] a level."""
         levels = OrderedDict((str(i), streams[stage]) for i, stage in enumerate(self.stages))
-        return self.model.backbone.fpn(levels)
+        return (model or self.model).backbone.fpn(levels)
 
     def found(
         self,
@@ -172,11 +174,21 @@ class TwoStage(Library):
 class OneStage(Library):
     """RetinaNet and FCOS."""
 
+    @cached_property
+    def half(self) -> Any:
+        """The head in bf16: autocast would turn every group norm to float32 and back."""
+        with torch.inference_mode(False):
+            return copy.deepcopy(self.model).to(torch.bfloat16)
+
     def answer(self, streams: Streams, x: Tensor) -> Dense:
         """Answer at every anchor."""
-        levels = list(self.pyramid(streams).values())
-        out = self.model.head(levels)
-        anchors = self.model.anchor_generator(ImageList(x, [inside(x)]), levels)[0]
+        half = x.device.type == "cpu" and streams[self.stages[0]].dtype == torch.bfloat16
+        model = self.half if half else self.model
+        with torch.autocast("cpu", enabled=False) if half else nullcontext():
+            levels = list(self.pyramid(streams, model).values())
+            out = model.head(levels)
+        like = [x.new_empty(1, 1, 1, 1).expand(-1, -1, *f.shape[2:]) for f in levels]  # float32
+        anchors = self.model.anchor_generator(ImageList(x, [inside(x)]), like)[0]
         scores = out["cls_logits"][0].float().sigmoid()
         if "bbox_ctrness" in out:  # FCOS: how central the point is to its thing counts as well
             scores = torch.sqrt(scores * out["bbox_ctrness"][0].float().sigmoid())

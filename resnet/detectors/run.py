@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from resnet import device as devices
+from resnet.detectors import packed
 from resnet.detectors.sighting import Detector, Sighting, Streams
 from resnet.images import Photo
 from resnet.network import ResNet50
@@ -49,7 +50,7 @@ def answer(detector: Detector, photo: Photo) -> Answer:
     device = detector.trunk.device
     with torch.inference_mode(), devices.autocast(device, detector.trunk.precision):
         x = detector.prepare(photo)
-        streams = stages(detector.trunk, x)
+        streams = packed.streams(detector.trunk, x) or stages(detector.trunk, x)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         trunk = time.perf_counter() - started
