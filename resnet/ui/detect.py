@@ -15,7 +15,7 @@ from resnet.detectors.catalogue import catalogue
 from resnet.engine import Engine
 from resnet.images import ImageError
 from resnet.ui import detect_source as source
-from resnet.ui import messages
+from resnet.ui import messages, mosaic
 from resnet.ui.carried import Carried, names, number, one_of, say_names
 from resnet.ui.classify import SharedPhoto
 from resnet.ui.detect_fetch import fetch_offer
@@ -23,7 +23,7 @@ from resnet.ui.detect_files import downloads_row
 from resnet.ui.detect_source import HEAT
 from resnet.ui.detect_view import EMPTY, picker_html, sentence, times_html, view_html
 from resnet.ui.detect_why import under_cut, why_part
-from resnet.ui.examples import example_strip, picked
+from resnet.ui.examples import example_strip
 from resnet.ui.html import hidden, shown
 from resnet.ui.look import Look
 from resnet.ui.photo_button import PhotoButton
@@ -67,7 +67,7 @@ def detect_tab(
     seconds: dict[str, float] = {}  # detector -> what its last photo took here
     gr.HTML(_INTRO, apply_default_css=False)
     with gr.Row(elem_classes="presets detect-photos"):
-        strip = example_strip("detect-examples")
+        strip = example_strip("detect-examples", mosaic.button())
         own = PhotoButton(
             "Your own photo", file_types=["image"], size="sm", elem_id="detect-upload", scale=0,
             min_width=140,
@@ -193,7 +193,8 @@ def detect_tab(
     busy: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": view}
     explain, cuts = why_part(engine, look, name, score)
     explain(tab.select(**drawing, **busy))
-    explain(shared.follow(strip.pick(picked, None, shared.photo, **quiet)).success(**drawing))
+    chosen = strip.pick(mosaic.picked_here, None, shared.photo, **quiet)
+    explain(shared.follow(chosen).success(**drawing))
     checked = own.upload(on_own, own, shared.photo, **model)
     explain(shared.follow(checked).success(**drawing, **busy))
     explain(gr.on([name.input, second.input], **drawing, **busy))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -41,19 +42,30 @@ def strip_html() -> str:
     buttons = []
     for name, entry in examples().items():
         with Image.open(FOLDER / name) as image:
-            thumbnail = image_uri(shrink(image.convert("RGB"), 220), quality=80)
-        buttons.append(
-            f'<button type="button" data-file="{escape(name, quote=True)}" '
-            f'title="{escape(entry["alt"], quote=True)}">'
-            f'<img src="{thumbnail}" alt=""><span>{escape(entry["title"])}</span></button>'
-        )
-    inside = "".join(buttons)
-    return f'<div class="examples" role="group" aria-label="Example photos">{inside}</div>'
+            buttons.append(button_html(entry, image))
+    return "".join(buttons)
 
 
-def example_strip(elem_id: str = "examples") -> gr.HTML:
-    """The component; its event `pick` brings the file name: see `picked`."""
-    return gr.HTML(strip_html(), js_on_load=_JS, elem_id=elem_id, apply_default_css=False)
+def button_html(entry: Mapping[str, str], photo: Image.Image) -> str:
+    """One example as a button; pointed at, it says what is on the photo and whose it is."""
+    thumbnail = image_uri(shrink(photo.convert("RGB"), 220), quality=80)
+    title = f"{entry['alt']} By {entry['author']}; {entry['licence']}."
+    return (
+        f'<button type="button" data-file="{escape(entry["file"], quote=True)}" '
+        f'title="{escape(title, quote=True)}">'
+        f'<img src="{thumbnail}" alt=""><span>{escape(entry["title"])}</span></button>'
+    )
+
+
+def example_strip(elem_id: str = "examples", more: str = "") -> gr.HTML:
+    """The component; its event `pick` brings the file name: see `picked`.
+
+    Args:
+        more: further buttons, which come last.
+    """
+    inside = f"{strip_html()}{more}"
+    html = f'<div class="examples" role="group" aria-label="Example photos">{inside}</div>'
+    return gr.HTML(html, js_on_load=_JS, elem_id=elem_id, apply_default_css=False)
 
 
 def picked(event: gr.EventData) -> str | None:

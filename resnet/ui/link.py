@@ -15,6 +15,7 @@ from resnet import cam, weights
 from resnet.draw.overlay import COLOUR_MAPS
 from resnet.engine import Engine
 from resnet.images import ImageError
+from resnet.ui import mosaic
 from resnet.ui.bench import Bench
 from resnet.ui.carried import Carried, cuts, say_cuts, taken, written
 from resnet.ui.classify import SharedPhoto, note_html
@@ -112,7 +113,7 @@ def asked_of(
         lost.append(key)
         return None
 
-    photo = known("photo", list(examples()))
+    photo = known("photo", [*examples(), mosaic.NAME])
     labels = [str(index) for index in range(len(net.labels))]
     index, raw = known("class", labels), known("raw", ["0", "1"])
     found = Asked(
@@ -146,7 +147,13 @@ def example_of(engine: Engine, path: str) -> str:
 
 @cache
 def _digests() -> dict[str, str]:
-    return {hashlib.sha256((FOLDER / n).read_bytes()).hexdigest(): n for n in examples()}
+    files = {name: (FOLDER / name).read_bytes() for name in examples()}
+    files[mosaic.NAME] = mosaic.picture()
+    return {hashlib.sha256(data).hexdigest(): name for name, data in files.items()}
+
+
+def _path_of(name: str) -> str:
+    return str(mosaic.path() if name == mosaic.NAME else example_path(name))
 
 
 def follow_links(
@@ -200,7 +207,7 @@ def follow_links(
             return [gr.skip()] * (6 + len(first))
         for sentence in asked.notes:
             gr.Info(sentence, duration=12, title="About this link")
-        photo = str(example_path(asked.photo)) if asked.photo else gr.skip()
+        photo = _path_of(asked.photo) if asked.photo else gr.skip()
         given = (asked.method, asked.block, asked.colours, asked.raw)
         note = gr.skip() if asked.method is None else note_html(asked.method)
         options = [gr.skip() if value is None else value for value in given]
