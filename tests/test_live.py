@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 from conftest import draw_photo
 
-from resnet.engine import CALLER, Engine, TooLate
+from resnet.backends.plain import Plain
+from resnet.engine import CALLER, Engine, TooLate, exact
 from resnet.ui import live
 
 
@@ -32,6 +33,15 @@ def test_a_frame_is_answered_and_not_kept(tiny_v1, image):
     assert engine.stats()["kept"] == 0
 
 
+def test_nothing_is_copied_for_a_frame(tiny_v1, image, monkeypatch):
+    engine, made = Engine(tiny_v1, backend=Plain(tiny_v1, "bf16")), []
+    one_of = exact.one_of
+    monkeypatch.setattr(exact, "one_of", lambda *given: made.append(1) or one_of(*given))
+    html = live.frame(engine, event(image))
+    best = engine.look(base64.b64decode(image)).top(1)[0]
+    assert best.label in html and made == [1]  # the second look's
+
+
 def test_a_frame_is_dropped_while_a_photo_waits(tiny_v1, image):
     engine = Engine(tiny_v1)
     engine.lane = SimpleNamespace(waiting=1)
@@ -48,7 +58,7 @@ def test_a_bad_frame_gets_a_sentence(tiny_v1, bad):
 def test_a_frame_does_not_wait_long(tiny_v1, image):
     engine, patience = Engine(tiny_v1), []
 
-    def trace(x):
+    def trace(x, brief):
         patience.append(CALLER.get().patience)
         raise TooLate("It took too long.")
 

@@ -79,9 +79,11 @@ def frame(engine: Engine, event: gr.EventData) -> str:
     try:
         if str(event.mode) == "detect":
             found = engine.spot(data, "offline").found.above(SCORE)
-            return answer_html(number, boxes_html(found), _named(found))
-        analysis = engine.look(data)
-        return answer_html(number, map_html(analysis), _said(analysis))
+            with engine.timed("draw"):
+                return answer_html(number, boxes_html(found), _named(found))
+        analysis = engine.look(data, brief=True)
+        with engine.timed("draw"):
+            return answer_html(number, map_html(analysis), _said(analysis))
     except (ImageError, DetectorError) as error:
         return answer_html(number, "", escape(str(error)))
     finally:
