@@ -9,6 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from resnet import images
 from resnet.server import settings, storage
 from resnet.server.settings import Settings
 
@@ -96,6 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         chosen = settings.from_options(options)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder is removed
+        images.limit(int(chosen.max_file_mb * images.MB), int(chosen.max_megapixels * 1e6))
         folder = storage.open_folder(chosen.folder)  # before gradio is imported
 
         from resnet.server.serve import listen, serve

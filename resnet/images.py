@@ -2,7 +2,8 @@
 
 Memory is bounded at about 300 MB over the idle process: sizes are checked before decoding, big
 JPEGs are shrunk while they are decoded, and everything after decoding runs in bands of rows.
-No global state of Pillow is changed, so any number of threads may decode at once.
+No global state of Pillow is changed, so any number of threads may decode at once.  Whoever runs a
+server may set other limits than these, once, at its start (`limit`).
 """
 
 import hashlib
@@ -17,10 +18,12 @@ from PIL import Image
 from resnet.formats import MAX_EXIF, MB, ImageError, TooMuchWork, check_size, open_image, sniff
 from resnet.pixels import SHORT_SIDE, to_rgb
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "ImageError", "Photo", "decode", "read_photo"]
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "ImageError", "Photo", "decode", "limit", "read_photo"]
 
 MAX_BYTES = 20 * MB
 MAX_PIXELS = 50_000_000  # 50 MP: what large phone cameras write; 4 bytes a pixel when decoded
+
+_most = {"bytes": MAX_BYTES, "pixels": MAX_PIXELS}  # of this process; see `limit`
 
 _UPRIGHT = {  # EXIF orientation → what undoes it
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -52,8 +55,17 @@ class Photo:
     digest: str
 
 
+def limit(max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> None:
+    """What this process takes from now on where a call names no limits of its own."""
+    _most.update(bytes=max_bytes, pixels=max_pixels)
+
+
 def decode(
-    data: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS, full: bool = False
+    data: bytes,
+    *,
+    max_bytes: int | None = None,
+    max_pixels: int | None = None,
+    full: bool = False,
 ) -> Image.Image:
     """The upright RGB image in `data`; see `read_photo`."""
     return read_photo(data, max_bytes=max_bytes, max_pixels=max_pixels, full=full).image
@@ -62,8 +74,8 @@ def decode(
 def read_photo(
     source: str | os.PathLike | bytes | Image.Image | np.ndarray,
     *,
-    max_bytes: int = MAX_BYTES,
-    max_pixels: int = MAX_PIXELS,
+    max_bytes: int | None = None,
+    max_pixels: int | None = None,
     full: bool = False,
 ) -> Photo:
     """Read a photo that may be hostile.
@@ -71,8 +83,9 @@ def read_photo(
     Args:
         source: a path, a file's bytes, a Pillow image, or uint8 [H, W], [H, W, 3] or [H, W, 4]
             (grey, RGB, RGBA).
-        max_bytes: the largest file.
-        max_pixels: the most pixels; WebP, AVIF, HEIC and TIFF have lower limits of their own.
+        max_bytes: the largest file; as `limit` says unless given.
+        max_pixels: the most pixels, likewise; WebP, AVIF, HEIC and TIFF have lower limits
+            of their own.
         full: decode a JPEG at its full size instead of the power of two below
             that keeps the shorter side at 512 or more.
 
@@ -86,6 +99,8 @@ def read_photo(
     # struct.error, zlib.error, OverflowError, RecursionError, MemoryError, SystemError … None of
     # it helps a visitor, and none of it may end a server's worker.
     name = "picture"
+    max_bytes = _most["bytes"] if max_bytes is None else max_bytes
+    max_pixels = _most["pixels"] if max_pixels is None else max_pixels
     try:
         if isinstance(source, np.ndarray):
             return _from_image(_from_array(source), "array", max_pixels)
@@ -113,8 +128,8 @@ def read_photo(
         ) from None
 
 
-def read_file(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> bytes:
-    """A file's bytes; one more than `max_bytes` of a larger file.
+def read_file(path: str | os.PathLike, max_bytes: int | None = None) -> bytes:
+    """A file's bytes; one more than `max_bytes` (see `limit`) of a larger file.
 
     Raises:
         ImageError: there is no such file, or it cannot be read.
@@ -126,7 +141,7 @@ def read_file(path: str | os.PathLike, max_bytes: int = MAX_BYTES) -> bytes:
         with open(path, "rb", opener=_open_now) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ImageError(f"“{name}” is not a file.")
-            return file.read(max_bytes + 1)
+            return file.read((_most["bytes"] if max_bytes is None else max_bytes) + 1)
     except ImageError:
         raise
     except FileNotFoundError:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from resnet import images
 from resnet.images import ImageError, decode, read_photo
 
 # Pytest resets the filters that `resnet.formats` sets; `test_warnings_do_not_leak` tests them.
@@ -314,6 +315,23 @@ def test_ribbons_and_large_files():
     assert "1 by 500" in refused(saved(Image.new("RGB", (1, 500)), "PNG"))
     assert decode(saved(Image.new("RGB", (20, 400)), "PNG")).size == (20, 400)
     assert "limit is 20 MB" in refused(b"\xff\xd8\xff" + bytes(20 << 20))
+
+
+def test_a_server_may_set_other_limits_at_its_start(tmp_path):
+    file = tmp_path / "photo.png"
+    Image.new("RGB", (100, 80)).save(file)
+    length = file.stat().st_size
+    try:
+        images.limit(max_pixels=7999)
+        assert "the limit is 0.008 million" in refused(file)
+        assert read_photo(file, max_pixels=8000).size == (100, 80)  # a call's own limit wins
+        images.limit(max_pixels=8000, max_bytes=length)
+        assert read_photo(file).size == (100, 80)
+        images.limit(max_bytes=length - 1)
+        assert "This file is too large" in refused(file)
+    finally:
+        images.limit()
+    assert read_photo(file).size == (100, 80)
 
 
 @pytest.mark.parametrize("format", [*LOSSLESS, *LOSSY, "GIF", "TIFF_LZW", "PROGRESSIVE"])

@@ -14,7 +14,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from resnet.images import MAX_BYTES, MB
+from resnet.images import MAX_BYTES, MAX_PIXELS, MB
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -64,6 +64,9 @@ class Settings:
     )
     session_hours: float = _setting(12.0, "a sign-in or a visit ends after this long")
     max_file_mb: float = _setting(MAX_BYTES / MB, "largest photo")
+    max_megapixels: float = _setting(
+        MAX_PIXELS / 1e6, "largest picture when decoded; one takes 4 bytes a pixel"
+    )
     max_files: int = _setting(500, "most photos in one upload")
     max_request_mb: float = _setting(1000.0, "largest request; an upload of several photos is one")
     max_json_kb: float = _setting(512.0, "largest request without a photo")
