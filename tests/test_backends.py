@@ -98,7 +98,7 @@ def test_a_torch_without_the_private_operators_says_so(tiny, monkeypatch):
     def missing(*args):
         raise AttributeError("no such operator")
 
-    monkeypatch.setattr(prepacked._Packed, "__init__", missing)
+    monkeypatch.setattr(prepacked.Packed, "__init__", missing)
     with pytest.raises(BackendError, match="does not pack weights"):
         backends.make("prepacked", tiny)
     choice = backends.choose(tiny, "fp32", lambda backend: 1.0)

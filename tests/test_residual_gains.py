@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_tiny, randomise, tiny_spec
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from resnet import view
+from resnet.backends import suffix
 from resnet.images import read_photo
 from resnet.network import ResNet50, join
 from resnet.residual import (
@@ -34,6 +35,7 @@ from resnet.residual import (
     with_gains,
     with_plan,
 )
+from resnet.residual.plan import WIRES
 
 
 def see(net, photo):
@@ -254,8 +256,20 @@ def test_lesions_of_a_changed_network_come_on_top_of_its_changes(deep, photo):
 def test_all_lesions_cost_less_than_sixteen_forward_passes(net, shipped):
     x = view.to_tensor(shipped.view.image, net.spec)
 
+    def packed(x, weight, *_, out_shape) -> int:
+        return conv_flop_count(x, weight, out_shape)
+
+    def packed_into(other, x, weight, *_, out_shape) -> int:
+        return conv_flop_count(x, weight, other)
+
+    ours = {
+        torch.ops.mkldnn._convolution_pointwise: packed,
+        torch.ops.mkldnn._convolution_pointwise_: packed_into,
+    }
+
     def flops(work) -> int:
-        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        counter = FlopCounterMode(display=False, custom_mapping=ours)
+        with counter, torch.inference_mode():
             work()
         return counter.get_total_flops()
 
@@ -285,6 +299,41 @@ def test_many_gains_in_one_batch_equal_single_runs(deep, photo):
     assert torch.equal(together[-1], trace.logits[0])
     with pytest.raises(ValueError):
         logits_of(deep, trace, [swapped(deep, "4.1", "4.2")])
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_sweep_leaves_the_trace_as_it_is(deep, photo, monkeypatch, packed):
+    """Its streams are changed in place; packed or not, the answers are the same."""
+    if not packed:
+        monkeypatch.setattr(suffix, "packs", lambda type: False)
+    trace = see(deep, photo)
+    kept = {name: [wire.clone() for wire in wires] for name, wires in trace.blocks.items()}
+    plans = [one_lesion(deep, name, wire) for name in deep.block_names for wire in WIRES]
+    rows = logits_of(deep, trace, plans)
+    for plan, row in zip(plans, rows, strict=True):
+        torch.testing.assert_close(row, full_pass(deep, trace, plan)[0])
+    for name, wires in trace.blocks.items():
+        assert all(map(torch.equal, wires, kept[name])), name
+
+
+def test_a_sweep_follows_weights_that_change(photo):
+    net = soften(randomise(ResNet50(tiny_spec("v1"), depths=(1, 3, 1, 3), width=8)))
+    trace, plan = see(net, photo), one_lesion(net, "2.0", "branch")
+    before = logits_of(net, trace, [plan])
+    with torch.no_grad():
+        net.block("4.1").conv3.weight.mul_(-1)
+    after = logits_of(net, trace, [plan])
+    torch.testing.assert_close(after[0], full_pass(net, trace, plan)[0])
+    assert not torch.allclose(before, after)
+
+
+def test_a_sweep_in_bf16_stays_near_the_float32_one(deep, photo, monkeypatch):
+    trace = see(deep, photo)
+    plans = [one_lesion(deep, name, "branch") for name in deep.block_names]
+    whole = logits_of(deep, trace, plans)
+    monkeypatch.setattr(deep, "precision", "bf16")
+    half = logits_of(deep, trace, plans)
+    assert half.dtype == torch.float32 and 0 < (half - whole).abs().max() < 0.05 * whole.abs().max()
 
 
 def test_readouts_equal_runs_with_the_branches_cut(tiny, tiny_trace):

@@ -26,7 +26,7 @@ class Plain:
         self.net = net
         self.precision = precision
         type = PRECISIONS[precision]
-        self._trunk = Trunk(net, partial(_Plain, type=type, device=net.device), type)
+        self._trunk = Trunk(net, partial(PlainConv, type=type, device=net.device), type)
 
     def trace(self, x: Tensor) -> Trace:
         """As `Backend`."""
@@ -37,7 +37,9 @@ class Plain:
         return self._trunk.logits(x)
 
 
-class _Plain:
+class PlainConv:
+    """One convolution of torch's."""
+
     def __init__(self, conv: Folded, side: int, type: torch.dtype, device: torch.device):
         self._weight = conv.weight.to(device, type, memory_format=torch.channels_last)
         self._bias = conv.bias.to(device, type)
@@ -48,4 +50,4 @@ class _Plain:
         return y.relu_() if relu else y
 
     def added(self, x: Tensor, other: Tensor) -> Tensor:
-        return self(x).add_(other).relu_()
+        return other.add_(self(x)).relu_()

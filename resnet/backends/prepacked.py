@@ -44,7 +44,7 @@ class Prepacked:
         self.net = net
         type = PRECISIONS[precision]
         try:
-            self._trunk = Trunk(net, partial(_Packed, type=type), type)
+            self._trunk = Trunk(net, partial(Packed, type=type), type)
             self._trunk.trace(torch.zeros(1, 3, net.spec.crop, net.spec.crop))
             self._trunk.logits(torch.zeros(1, 3, net.spec.crop, net.spec.crop))
         except (AttributeError, RuntimeError, TypeError) as error:
@@ -67,7 +67,7 @@ class Prepacked:
         return x.shape[2:] == (self._trunk.side, self._trunk.side)
 
 
-class _Packed:
+class Packed:
     """One packed convolution; `side` is of its input."""
 
     def __init__(self, conv: Folded, side: int, type: torch.dtype):
@@ -85,8 +85,8 @@ class _Packed:
         )
 
     def added(self, x: Tensor, other: Tensor) -> Tensor:
-        return torch.ops.mkldnn._convolution_pointwise.binary(
-            x, other, self._weight, self._bias, *self._how, "add", None, "relu", [], None
+        return torch.ops.mkldnn._convolution_pointwise_.binary(
+            other, x, self._weight, self._bias, *self._how, "add", None, "relu", [], None
         )
 
 

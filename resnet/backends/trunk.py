@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from resnet.backends.folded import Folded, FoldedBlock, fold_block, fold_stem
-from resnet.network import ResNet50, Trace, Wires
+from resnet.network import Gain, ResNet50, Trace, Wires
 
 
 class Conv(Protocol):
@@ -24,7 +24,7 @@ class Conv(Protocol):
         ...
 
     def added(self, x: Tensor, other: Tensor) -> Tensor:
-        """relu(other + conv(x)); what the convolution alone gave is not kept."""
+        """relu(other + conv(x)), written over `other`."""
         ...
 
 
@@ -46,10 +46,10 @@ class Trunk:
         self._type = type
         self._stem = make(fold_stem(net), side)
         side = -(-side // 4)  # the convolution's stride and the max pool's
-        self._blocks: dict[str, _Block] = {}
+        self._blocks: dict[str, RunBlock] = {}
         for name in net.block_names:
             folded = fold_block(net, name)
-            self._blocks[name] = _Block(folded, side, make)
+            self._blocks[name] = RunBlock(folded, side, make)
             side = folded.side_after(side)
 
     def trace(self, x: Tensor) -> Trace:
@@ -87,8 +87,13 @@ class Trunk:
         return self.net.head(stream.float())  # the exact figures begin here: float32
 
 
-class _Block:
-    """The convolutions of one block, ready to run."""
+class RunBlock:
+    """The convolutions of one block, ready to run.
+
+    Args:
+        side: of its input, in pixels.
+        make: a convolution that can be called.
+    """
 
     def __init__(self, block: FoldedBlock, side: int, make: Make):
         self._convs = []
@@ -98,15 +103,30 @@ class _Block:
             inner = conv.side_after(inner)
         self._projection = None if block.projection is None else make(block.projection, side)
 
+    @property
+    def identity(self) -> bool:
+        """Whether the shortcut is the input itself."""
+        return self._projection is None
+
     def wires(self, x: Tensor) -> Wires:
-        shortcut, branch = self._shortcut(x), self._convs[2](self._inner(x))
+        """S, F and output, all kept; so is `x`."""
+        shortcut, branch = self.shortcut(x), self._convs[2](self.inner(x))
         return Wires(shortcut, branch, torch.add(shortcut, branch).relu_())
 
     def output(self, x: Tensor) -> Tensor:
-        return self._convs[2].added(self._inner(x), self._shortcut(x))
+        """The output alone, written over `x` where the shortcut is an identity."""
+        return self.join(self.inner(x), self.shortcut(x))
 
-    def _shortcut(self, x: Tensor) -> Tensor:
+    def shortcut(self, x: Tensor) -> Tensor:
+        """S; `x` itself if it is an identity."""
         return x if self._projection is None else self._projection(x)
 
-    def _inner(self, x: Tensor) -> Tensor:
+    def inner(self, x: Tensor) -> Tensor:
+        """What comes into the branch's last convolution."""
         return self._convs[1](self._convs[0](x, relu=True), relu=True)
+
+    def join(self, inner: Tensor, shortcut: Tensor, g_s: Gain = 1.0, g_f: Gain = 1.0) -> Tensor:
+        """`relu(g_s * S + g_f * F)`, written over `shortcut`."""
+        if isinstance(g_s, float) and g_s == g_f == 1:
+            return self._convs[2].added(inner, shortcut)
+        return shortcut.mul_(g_s).add_(self._convs[2](inner).mul_(g_f)).relu_()

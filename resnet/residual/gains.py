@@ -14,6 +14,9 @@ import torch
 from torch import Tensor
 
 from resnet import device as devices
+from resnet.backends import suffix
+from resnet.backends.suffix import Growing
+from resnet.device import PRECISIONS
 from resnet.network import ResNet50, Trace, Wires, join
 from resnet.residual.plan import Plan, Step, baseline, shared_prefix, step_names
 
@@ -85,7 +88,8 @@ def logits_of(net: ResNet50, trace: Trace, plans: Sequence[Plan]) -> Tensor:
     """The logits of many changed networks for one photo, as one growing batch.
 
     A variant joins the batch at its first changed block, from that block's stored S and F, and
-    all variants that have begun go on together.  Plans may change gains only.
+    all variants that have begun go on together, over folded convolutions.  Plans may change gains
+    only.
 
     Args:
         trace: an ordinary trace of one photo.
@@ -97,25 +101,31 @@ def logits_of(net: ResNet50, trace: Trace, plans: Sequence[Plan]) -> Tensor:
     base = plan_of(trace)
     starts = [_first_change(base, plan) for plan in plans]
     order = sorted(range(len(plans)), key=lambda i: starts[i])  # stable: the order they join in
+    begun = [i for i in order if starts[i] < len(base)]
     logits = trace.logits.float().expand(len(plans), -1).clone()
-    running: list[int] = []
-    stream: Tensor | None = None
-    with forward_only(net):
+    batch = Growing(PRECISIONS[net.precision])
+    with torch.inference_mode():
         for k, (step, wires) in enumerate(zip(base, trace.blocks.values(), strict=True)):
-            joining = [i for i in order if starts[i] == k]
-            parts = []
-            if stream is not None:
-                g_s, g_f = _gains([plans[i][k] for i in running], stream)
-                parts.append(net.block(step.block)(stream, g_s, g_f))
-            parts += [
-                join(wires.shortcut, wires.branch, plans[i][k].shortcut, plans[i][k].branch)
-                for i in joining
-            ]
-            running += joining
-            stream = torch.cat(parts) if parts else None
-        if stream is not None:
-            logits[running] = net.head(stream).float()
+            room = sum(start <= _last_of_its_shape(net, base, k) for start in starts)
+            running = [plans[i][k] for i in order if starts[i] < k]
+            if running:
+                block = suffix.block(net, step.block, batch.side)
+                batch.through(block, *_gains(running, batch.stream), room)
+            for i in order:
+                if starts[i] == k:
+                    s, f = wires.shortcut.float(), wires.branch.float()
+                    batch.add(join(s, f, plans[i][k].shortcut, plans[i][k].branch), room)
+        if begun:
+            logits[begun] = net.head(batch.stream.float())
     return logits
+
+
+def _last_of_its_shape(net: ResNet50, plan: Plan, k: int) -> int:
+    """The last step behind `k` before the stream's shape changes."""
+    end = k + 1
+    while end < len(plan) and net.block(plan[end].block).downsample is None:
+        end += 1
+    return end - 1
 
 
 def _first_change(base: Plan, plan: Plan) -> int:
