@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -32,7 +32,7 @@ class Analysis:
         return self.trace.logits[0].softmax(0).cpu()
 
     @property
-    def blocks(self) -> dict[str, Wires]:
+    def blocks(self) -> Mapping[str, Wires]:
         """`blocks["3.2"].shortcut`, `.branch`, `.output`: each [1, C, H, W]."""
         return self.trace.blocks
 

@@ -6,7 +6,7 @@ figure 5.  Parameter names are torchvision's, so any checkpoint with those names
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -45,7 +45,7 @@ class Trace:
     """Everything one forward pass leaves behind."""
 
     stem: Tensor  # [N, 64, H/4, W/4], the stream into block 1.0
-    blocks: dict[str, Wires]  # "1.0" ... "4.2", in order
+    blocks: Mapping[str, Wires]  # "1.0" ... "4.2", in order
     logits: Tensor  # [N, classes]
 
     def input_of(self, block: str) -> Tensor:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,11 @@ def test_a_trace_in_bf16_leaves_the_engine_exact(photos):
             stream = wires.output
     engine = Engine(net, backend=backends.make("folded", net, "bf16"))
     analysis = engine.open(photos[0])
+    weighed = exact.nbytes(analysis.trace)
+    assert weighed == exact.nbytes(replace(analysis.trace, blocks=dict(analysis.blocks)))
+    assert weighed == exact.nbytes(Engine(net).open(photos[0]).trace)
+    with pytest.raises(KeyError):
+        analysis.blocks["5.0"]
     ledger = analysis.ledger(3)
     assert abs(ledger.error) < 1e-5 * max(1, *(abs(entry.logit) for entry in ledger.entries))
     analysis.evidence(3), analysis.lesions(3), analysis.cam(3, "hirescam", "2.1")

@@ -7,22 +7,48 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from resnet.bench import growth, one_pass, peers, shown, stages, users
+from resnet.bench import (
+    agreement,
+    camera,
+    detectors,
+    gpu,
+    growth,
+    one_pass,
+    page,
+    peers,
+    shown,
+    stages,
+    users,
+)
 from resnet.bench.compare import Row, Skipped
 from resnet.bench.machine import machine, words
-from resnet.bench.subjects import subjects
+from resnet.bench.subjects import Subjects, subjects
 from resnet.residual.plain import plain
 
-ELSEWHERE = (
-    Skipped("RetinaNet v2, Faster R-CNN v2 / their fp32 eager", "asked for with AMX; not here"),
-    Skipped("latency and throughput on a GPU", "no GPU on this machine"),
-)
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is run."""
+
+    runs: int  # of each of a pair
+    slow: int  # of a pair that takes seconds
+    photos: int  # that many users send
+    rounds: int
+    grown: tuple[int, ...]  # photos
+    crowds: tuple[int, ...]  # users
+    parts: int  # of photos, for the agreement
+    quick: bool = False
+
+
+QUICK = Effort(3, 1, 16, 1, (1, 4, 16), (1, 16), 8, quick=True)
+WHOLE = Effort(15, 5, 96, 3, (1, 10, 100, 1000), (1, 4, 16, 64), 56)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -37,50 +63,69 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
-    runs = 3 if options.quick else 15
+    effort = QUICK if options.quick else WHOLE
     here = machine()
     print(words(here))
     on = subjects(options.backend)
-    print(f"back end: {on.backend.name}; {on.why}\n\n{shown.heading()}")
-
-    found: list[Row | Skipped] = []
+    print(f"back end: {on.backend.name}; {on.why}")
+    print(f"in bf16:  {on.half.name if on.half else 'none'}; {on.why_half}\n\n{shown.heading()}")
     with torch.inference_mode(False):
-        sources = [one_pass.rows(on, runs), users.rows(on, runs)]
-        sources += [peers.rows(on, runs)] if options.peers else []
-        for row in (row for source in sources for row in source):
-            print(shown.line(row), flush=True)
-            found.append(row)
-        for row in ELSEWHERE:
-            print(shown.line(row))
-            found.append(row)
-        loads = users.many(on, 32 if options.quick else 96, 1 if options.quick else 3)
-        print("\n16 users without a pause", *shown.load_lines(loads), sep="\n", flush=True)
-        most, counts = (16, (1, 16)) if options.quick else (256, (1, 4, 16, 64))
-        grown = growth.steps(on, most, max(2, runs // 5))
-        print("\ncost as the work grows", *shown.step_lines(grown), sep="\n", flush=True)
-        crowd = users.growth(on, counts, 32 if options.quick else 64)
-        print(*(line for load in crowd for line in shown.load_lines({"engine": load})), sep="\n")
-        small = users.jpeg(on.photo)
+        found = list(_told(rows(on, effort, options.peers)))
+        loads_rows, loads = users.many(on, effort.photos, effort.rounds)
+        found += list(_told([*loads_rows, *page.rows(on, effort.photos, effort.rounds)]))
+        _say("16 users without a pause", shown.load_lines(loads))
+        grown = growth.steps(on, effort.grown, effort.slow)
+        _say("cost as the work grows", shown.step_lines(grown))
+        crowd = users.growth(on, effort.crowds, effort.photos)
+        for load in crowd:
+            print(*shown.load_lines({"engine": load}), sep="\n")
+        agreed = agreement.agreement(on, effort.parts)
+        _say("precisions against eager fp32", shown.agreement_lines(agreed))
+        frames = camera.frames(on, effort.runs)
+        _say("a camera's frames, 640 x 480", shown.frame_lines(frames))
         profiles = {
-            "example": stages.profile(on, small, runs),
-            "12 MP": stages.profile(on, on.large, max(2, runs // 3)),
+            "example": stages.profile(on, users.jpeg(on.photo), effort.runs),
+            "12 MP": stages.profile(on, on.large, effort.slow),
         }
-        print("\none upload, stage by stage (median ms)")
-        for name, profile in profiles.items():
-            print(f"  {name}:", shown.stage_line(profile).strip())
+        lines = (f"  {name}: {shown.stage_line(each).strip()}" for name, each in profiles.items())
+        _say("one upload, stage by stage (median ms)", lines)
     if options.json:
         result: dict[str, Any] = {
             "machine": here, "backend": on.backend.name, "why": on.why,
+            "bf16": on.half.name if on.half else "", "why bf16": on.why_half,
             "rows": [asdict(row) for row in found],
             "users": {name: asdict(load) for name, load in loads.items()},
             "growth": [asdict(step) for step in grown],
             "growth of users": [asdict(load) for load in crowd],
+            "agreement": [asdict(each) for each in agreed],
+            "camera": [asdict(each) for each in frames],
             "stages, ms": profiles,
         }  # fmt: skip
         Path(options.json).write_text(json.dumps(plain(result), indent=1) + "\n", "utf-8")
     if options.chart:
         drawn = [row for row in found if isinstance(row, Row)]
         shown.chart(drawn, words(here), Path(options.chart))
+
+
+def rows(on: Subjects, effort: Effort, others: bool) -> Iterator[Row | Skipped]:
+    """The comparisons of one user."""
+    yield from one_pass.rows(on, effort.runs, effort.slow)
+    yield from users.rows(on, effort.runs)
+    if others:
+        yield from peers.rows(on, effort.runs, effort.slow)
+    yield from detectors.rows(on, effort.slow, effort.quick)
+    yield from gpu.rows(on, effort.runs)
+
+
+def _told(found: Iterable[Row | Skipped]) -> Iterator[Row | Skipped]:
+    """The same, each printed as it comes."""
+    for row in found:
+        print(shown.line(row), flush=True)
+        yield row
+
+
+def _say(title: str, lines: Iterable[str]) -> None:
+    print(f"\n{title}", *lines, sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-Way = Callable[[], np.ndarray]
+Way = Callable[[], Any]  # one of the two ways; gives its answer
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Skipped:
     why: str
 
 
+def largest(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The largest difference between two arrays."""
+    return float(np.abs(np.asarray(ours) - np.asarray(theirs)).max())
+
+
 def compare(
     what: str,
     ours: Way,
@@ -54,19 +60,32 @@ def compare(
     runs: int,
     tolerance: float,
     wanted: float = float("nan"),
+    differ: Callable[[Any, Any], float] = largest,
 ) -> Row:
     """Check that both give the same answer, then time them in turn.
 
     Args:
+        tolerance: the largest difference that is only rounding.
         wanted: the ratio ours / theirs to stay below.
+        differ: says by how much the two answers differ.
 
     Raises:
         RuntimeError: the answers differ by more than `tolerance`.
     """
-    difference = float(np.abs(ours() - theirs()).max())
+    difference = differ(ours(), theirs())
     if not difference <= tolerance:
         raise RuntimeError(f"{what}: the two answers differ by {difference:g}")
-    pairs = [(_seconds(ours), _seconds(theirs)) for _ in range(runs)]
+    pairs = [(seconds(ours), seconds(theirs)) for _ in range(runs)]
+    return row(what, pairs, difference, wanted)
+
+
+def row(
+    what: str,
+    pairs: list[tuple[tuple[float, float], tuple[float, float]]],
+    difference: float,
+    wanted: float = float("nan"),
+) -> Row:
+    """A row of what was measured already: (wall, processor) seconds of ours and of theirs."""
     ratios = [a[0] / b[0] for a, b in pairs]
     processor = [a[1] / b[1] for a, b in pairs if b[1] > 0]
     return Row(
@@ -82,7 +101,7 @@ def compare(
     )
 
 
-def _seconds(work: Callable[[], object]) -> tuple[float, float]:
+def seconds(work: Callable[[], object]) -> tuple[float, float]:
     """Wall and processor seconds."""
     wall, processor = time.perf_counter(), time.process_time()
     work()

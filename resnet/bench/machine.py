@@ -22,6 +22,7 @@ def machine() -> dict[str, object]:
         "cores": cores(),
         "vectors": torch.backends.cpu.get_cpu_capability(),
         "bf16": has_bf16(),
+        "amx": has_amx(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
@@ -30,11 +31,20 @@ def machine() -> dict[str, object]:
     }
 
 
+def has_amx() -> bool:
+    """Whether the processor multiplies matrices in bf16 by itself (Intel's AMX)."""
+    try:
+        return bool(torch.cpu._is_amx_tile_supported())
+    except AttributeError:  # another torch
+        return False
+
+
 def words(found: dict[str, object]) -> str:
     """One line."""
     busy = f"load {found['load']} at the start"
+    vectors = f"{found['vectors']}{' AMX' if found['amx'] else ''}"
     return (
-        f"{found['processor']}, {found['cores']} cores, {found['vectors']}, "
+        f"{found['processor']}, {found['cores']} cores, {vectors}, "
         f"{found['gpu'] or 'no GPU'}, torch {found['torch']}, {found['date']}, {busy}"
     )
 

@@ -6,17 +6,19 @@ import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from resnet.bench.agreement import Agreement
+from resnet.bench.camera import Frames
 from resnet.bench.compare import Row, Skipped
 from resnet.bench.growth import Step
 from resnet.bench.users import Load
 
-WIDE = 62
+WIDE = 72
 
 
 def heading() -> str:
     """Of the table of `line`s."""
-    names = f"{'ours':>11}{'theirs':>11}{'ratio':>8}{'from … to':>16}{'cpu':>8}{'wanted':>9}"
-    return f"{'ours / theirs':{WIDE}}{names}"
+    names = f"{'ours':>11}{'theirs':>11}{'ratio':>8}{'from … to':>16}"
+    return f"{'ours / theirs':{WIDE}}{names}{'cpu':>8}{'wanted':>9}{'differ':>9}"
 
 
 def line(row: Row | Skipped) -> str:
@@ -26,8 +28,9 @@ def line(row: Row | Skipped) -> str:
     spread = f"{row.least:.3f} … {row.most:.3f}"
     times = f"{1000 * row.ours:8.1f} ms{1000 * row.theirs:8.1f} ms"
     cpu = f"{row.cpu:8.3f}" if math.isfinite(row.cpu) else f"{'–':>8}"
-    wanted = "" if row.met is None else f"{row.wanted:8.3f}{'✓' if row.met else '✗'}"
-    return f"{row.what:{WIDE}}{times}{row.ratio:8.3f}{spread:>16}{cpu}{wanted}"
+    wanted = " " * 9 if row.met is None else f"{row.wanted:8.3f}{'✓' if row.met else '✗'}"
+    numbers = f"{row.ratio:8.3f}{spread:>16}{cpu}{wanted}{row.difference:9.1g}"
+    return f"{row.what:{WIDE}}{times}{numbers}"
 
 
 def load_lines(loads: dict[str, Load]) -> Iterator[str]:
@@ -52,6 +55,31 @@ def step_lines(steps: Iterable[Step]) -> Iterator[str]:
 def stage_line(stages: dict[str, float]) -> str:
     """The stages of one upload."""
     return "  " + ", ".join(f"{name} {ms:.1f}" for name, ms in stages.items()) + " ms"
+
+
+def frame_lines(found: Iterable[Frames]) -> Iterator[str]:
+    """A camera's frames."""
+    for each in found:
+        met = "✓" if max(each.rate, each.possible) >= each.wanted else "✗"
+        yield (
+            f"  {each.mode:9} {each.precision}: {each.rate:.1f} a second one after another, "
+            f"{each.possible:.1f} by processor time (wanted {each.wanted:g} {met}); "
+            f"{1000 * each.wall:.0f} ms, {1000 * each.cpu:.0f} ms of processor:{_stages(each)}"
+        )
+
+
+def _stages(each: Frames) -> str:
+    return stage_line(each.stages).replace("  ", " ", 1)
+
+
+def agreement_lines(found: Iterable[Agreement]) -> Iterator[str]:
+    """Precisions against float32."""
+    for each in found:
+        other = f", all with a lead of at most {each.margin:.3f}" if each.same < each.photos else ""
+        yield (
+            f"  {each.way:15} the same answer for {each.same} of {each.photos} photos{other}; "
+            f"largest difference of a probability {each.difference:.1g}"
+        )
 
 
 def chart(rows: list[Row], title: str, path: Path) -> None:

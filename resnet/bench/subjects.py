@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from resnet import backends, view
 from resnet.analysis import Analysis
 from resnet.backends import Backend
+from resnet.backends.prepacked import has_bf16
 from resnet.network import ResNet50
 from resnet.weights import ASSETS
 
+NO_BF16 = "not on this machine: its processor has no fast bf16 (AMX or AVX512-BF16)"
 CLASSES = 5  # heat maps of a full analysis
 
 
@@ -26,6 +28,17 @@ class Subjects:
     net: ResNet50
     backend: Backend  # the chosen one
     why: str  # it was chosen
+    half: Backend | None = None  # the same in bf16, where that is the faster
+    why_half: str = NO_BF16
+
+    @property
+    def best(self) -> Backend:
+        """The pass that the server would choose."""
+        return self.half or self.backend
+
+    def ways(self) -> list[tuple[str, Backend]]:
+        """(precision, back end) of every pass that is compared."""
+        return [("fp32", self.backend), *([("bf16", self.half)] if self.half else [])]
 
     @cached_property
     def photo(self) -> Image.Image:
@@ -108,9 +121,17 @@ class Subjects:
 
 
 def subjects(name: str = "") -> Subjects:
-    """The shipped weights on the CPU in float32, by the back end called `name`, or the fastest."""
+    """The shipped weights on the CPU, by the back end called `name`, or the fastest."""
     net = ResNet50.load("he2015", "cpu", "fp32")
     if name:
-        return Subjects(net, backends.make(name, net), "asked for")
+        half = backends.make(name, net, "bf16") if has_bf16() else None
+        return Subjects(net, backends.make(name, net), "asked for", half)
     choice = backends.choose(net, "fp32")
-    return Subjects(net, choice.backend, choice.reason)
+    if not has_bf16():
+        return Subjects(net, choice.backend, choice.reason)
+    half_choice = backends.choose(net, "bf16")
+    ours, theirs = min(half_choice.seconds.values()), min(choice.seconds.values())
+    slow = f"bf16 is not faster here: {1000 * ours:.0f} against {1000 * theirs:.0f} ms a photo"
+    half = half_choice.backend if ours < theirs else None
+    why = half_choice.reason if half else slow
+    return Subjects(net, choice.backend, choice.reason, half, why)

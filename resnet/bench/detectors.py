@@ -1,0 +1,114 @@
+"""torchvision's detectors as it runs them, and cut in three as the page runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from resnet.bench.compare import Row, Skipped, compare
+from resnet.bench.machine import has_amx
+from resnet.bench.subjects import Subjects
+from resnet.detectors import library
+from resnet.detectors.run import run
+from resnet.images import Photo, read_photo
+
+CPU = torch.device("cpu")
+WANTED = {"retinanet-v2": 1 / 4.5, "fasterrcnn-v2": 1 / 3}  # in bf16, with AMX
+FLOOR = 0.05
+SURE = 20  # of the library's best boxes, those that are looked for among ours
+SAME = 0.5  # two boxes with a higher IoU are one
+LOST = {"fp32": 0.1, "bf16": 0.5}  # share that may be missing: we drop nameless classes, and random
+# scores lie close together
+QUICK = 320  # pixels of the input's shorter side with --quick; otherwise as the library has it
+
+
+def rows(on: Subjects, runs: int, quick: bool) -> Iterator[Row | Skipped]:
+    """A row a detector and precision, on one photo of 640 x 480; weights are random, from a seed.
+
+    The answers are the library's best boxes and those of ours that are most like them.
+    """
+    photo = read_photo(on.photo.resize((640, 480), Image.Resampling.BICUBIC), full=True)
+    for name, wanted in WANTED.items():
+        state = seeded(name)
+        theirs: Any = eager(name, state)
+        ours = library.assemble(library.info_of(name), state, CPU)
+        if quick:
+            for model in (theirs, ours.model):
+                model.transform.min_size, model.transform.max_size = (QUICK,), 2 * QUICK
+        title = library.RECIPES[name].title
+        for kind in [kind for kind, _ in on.ways()]:
+            ours.trunk.precision = kind
+            limit = wanted if kind == "bf16" and has_amx() else float("nan")
+            yield compare(f"{title} / torchvision's eager fp32, {kind}",
+                          partial(_ours, ours, photo), partial(_theirs, theirs, photo),
+                          runs, LOST[kind], limit, lost)  # fmt: skip
+        if on.half is None:
+            yield Skipped(f"{title} / torchvision's eager fp32, bf16", on.why_half)
+
+
+def seeded(name: str, seed: int = 0) -> dict[str, Tensor]:
+    """Random weights from a seed, with scores of which few are high, as a trained one's are.
+
+    As torchvision draws them, all scores are equal, and which boxes are kept is rounding.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = _built(name)
+        picture = torch.rand(3, 160, 160)
+    for part in model.modules():
+        if isinstance(part, nn.BatchNorm2d):  # a stream that does not grow from block to block
+            part.weight.fill_(0.7)
+    if library.RECIPES[name].two_stage:
+        last, bias, spread = model.roi_heads.box_predictor.cls_score, 0.0, 4.0
+    else:
+        last, bias, spread = model.head.classification_head.cls_logits, -5.0, 0.5
+    last.bias.fill_(bias)
+    model.transform.min_size, seen = (160,), []
+    hook = last.register_forward_hook(lambda part, given, out: seen.append(out.flatten()))
+    with torch.inference_mode():
+        model([picture])
+    hook.remove()
+    last.weight.mul_(spread / float((torch.cat(seen) - bias).std()))
+    return model.state_dict()
+
+
+def eager(name: str, state: dict[str, Tensor]) -> nn.Module:
+    """torchvision's detector as its documentation has it."""
+    model = _built(name)
+    model.load_state_dict(state)
+    (model.roi_heads if library.RECIPES[name].two_stage else model).score_thresh = FLOOR
+    return model
+
+
+def _built(name: str) -> Any:
+    from torchvision.models import get_model_builder
+
+    build: Callable[..., Any] = get_model_builder(library.RECIPES[name].builder)
+    with torch.no_grad():
+        return build(weights=None, weights_backbone=None).requires_grad_(False).eval()
+
+
+def _ours(detector: Any, photo: Photo) -> np.ndarray:
+    return run(detector, photo, FLOOR).found.boxes
+
+
+def _theirs(model: nn.Module, photo: Photo) -> np.ndarray:
+    x = torch.from_numpy(np.array(photo.image)).permute(2, 0, 1).float() / 255
+    with torch.inference_mode():
+        return model([x])[0]["boxes"].numpy()
+
+
+def lost(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Share of the library's best SURE boxes that have no like among ours; 1 if it found none."""
+    from torchvision.ops import box_iou
+
+    if not len(theirs) or not len(ours):
+        return 1.0
+    best = box_iou(torch.from_numpy(theirs[:SURE]), torch.from_numpy(ours)).amax(1)
+    return float((best < SAME).double().mean())
