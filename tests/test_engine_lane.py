@@ -198,6 +198,15 @@ def test_who_has_gone_is_taken_out_of_the_queue(lane):
     assert not ran
 
 
+def test_a_job_that_had_its_time_says_so_in_its_own_words(lane):
+    held, words = Held(lane), "This took longer than 5 seconds and was stopped."
+    thread, answer = held.ask("ada", double, 1, gone=lambda: words)
+    thread.join(5)
+    assert isinstance(answer[0], Cancelled) and str(answer[0]) == words
+    held.let_go()
+    assert str(Cancelled(True)) == "This was stopped before its turn came."
+
+
 def test_the_turn_that_does_not_come_in_time_is_refused_with_a_sentence(lane):
     held = Held(lane)
     thread, answer = held.ask("ada", double, 1, patience=0.05)

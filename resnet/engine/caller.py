@@ -27,7 +27,15 @@ class TooLate(EngineError):
 
 
 class Cancelled(EngineError):
-    """The caller has gone."""
+    """The caller has gone, or has had its time.
+
+    Args:
+        why: what `Caller.gone` said.
+    """
+
+    def __init__(self, why: str | bool = True):
+        said = isinstance(why, str) and why
+        super().__init__(said or "This was stopped before its turn came.")
 
 
 class NoMemory(EngineError):
@@ -45,12 +53,13 @@ class Caller:
     Attributes:
         owner: turns go round between owners; "" is one owner of its own.
         patience: seconds until the turn must have come.
-        gone: whether nobody waits any more; asked now and then, from any thread.
+        gone: whether the work should end now: True if nobody waits any more, or a sentence that
+            says why; asked now and then, from any thread.
     """
 
     owner: str = ""
     patience: float = PATIENCE
-    gone: Callable[[], bool] = _here
+    gone: Callable[[], bool | str] = _here
 
 
 CALLER: ContextVar[Caller] = ContextVar("caller", default=Caller())  # noqa: B039 it is frozen

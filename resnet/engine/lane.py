@@ -175,8 +175,8 @@ class Lane:
         while not ready.wait(GLANCE) and not job.done.is_set():
             if job.begun:
                 continue  # it cannot be stopped, and it is soon over
-            if job.caller.gone():
-                self._drop(job, Cancelled("This was stopped before its turn came."))
+            if why := job.caller.gone():
+                self._drop(job, Cancelled(why))
             elif job.late:
                 self._drop(job, _too_late(job))
 

@@ -64,8 +64,8 @@ class Memory:
                     self.misses += 1
                     break
             while not other.wait(GLANCE):
-                if CALLER.get().gone():
-                    raise Cancelled("This was stopped before its turn came.")
+                if why := CALLER.get().gone():
+                    raise Cancelled(why)
         self.tell("cache", "hit" if kept else "miss", 1)
         if kept:
             return kept.value

@@ -85,7 +85,7 @@ def work_for(visit: Visit) -> None:
     """
     from resnet.engine import CALLER, Caller  # here, because it brings torch with it
 
-    CALLER.set(Caller(visit.owner, gone=lambda: bool(visit.over)))
+    CALLER.set(Caller(visit.owner, gone=lambda: visit.over))
 
 
 def active(queue: Any) -> Iterator[Any]:
