@@ -288,6 +288,7 @@ def _ask(url: str, start: int) -> Any:
         ) from error
     except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
         reason = getattr(error, "reason", error)
+        reason = getattr(reason, "strerror", None) or reason  # without its number
         raise Unreachable(
             f"{urlsplit(url).hostname} cannot be reached ({reason}). Is there a network?"
         ) from error

@@ -35,7 +35,7 @@ from resnet.compare import CompareError, compare_answers, nets, where_they_part
 from resnet.detections import Detections
 from resnet.detectors import DetectorError
 from resnet.detectors.sighting import Sighting
-from resnet.draw.boxes import draw_boxes
+from resnet.draw.box_picture import draw_boxes
 from resnet.draw.encode import data_uri, encode
 from resnet.draw.overlay import COLOUR_MAPS
 from resnet.engine import Engine

@@ -15,7 +15,7 @@ from resnet import ResNet50, detectors
 from resnet.__main__ import main
 from resnet.cli import detect
 from resnet.detections import Detections
-from resnet.draw import boxes as drawing
+from resnet.draw import box_picture as drawing
 from resnet.draw.box_colours import colour_of
 
 NAMES = ("person", "motorbike", "dog\x1b[31m")

@@ -13,10 +13,14 @@ from PIL import Image
 from resnet.draw import box_labels
 from resnet.draw.box_colours import CLASSES, PALETTE, colour_of, contrast, ink_on
 from resnet.draw.box_labels import SHOWN, fallback, leader, percent, place_tags, plans_for
-from resnet.draw.boxes import boxes_figure, boxes_svg, draw_boxes, hidden_note, mask_outlines
+from resnet.draw.box_picture import draw_boxes
+from resnet.draw.boxes import boxes_figure, boxes_svg, hidden_note
 from resnet.draw.contact_sheet import clipped, contact_sheet
+from resnet.draw.mask_outline import mask_outlines
 
-CSS = Path(box_labels.__file__).parents[1] / "ui" / "boxes.css"
+UI = Path(box_labels.__file__).parents[1] / "ui"
+CSS = UI / "boxes.css"
+WIDTHS = UI / "boxes_widths.css"
 SVG = "{http://www.w3.org/2000/svg}"
 BOXES = np.array([[20, 40, 380, 280], [60, 90, 160, 200], [300, 0, 400, 60.0]])
 NAMES, SCORES = ["car", "dog", "person"], [0.9, 0.87, 0.6]
@@ -299,7 +303,7 @@ def test_each_width_has_its_labels_and_its_rule():
     for g in groups(layer()):
         kinds = [tag.get("class").split()[2] for tag in g.findall(f"{SVG}g[@transform]")]
         assert kinds == [f"at-{width}" for width in SHOWN]
-    css = CSS.read_text("utf-8")
+    css = WIDTHS.read_text("utf-8")
     widths = list(SHOWN)
     steps = [int(w) for w in re.findall(r"@container boxes \(min-width: (\d+)px\)", css)]
     assert steps == widths[1:]
@@ -454,7 +458,7 @@ def browser_type_launch_args() -> dict:
 @pytest.mark.browser
 def test_hover_focus_and_widths_in_a_browser(page):
     html = boxes_figure(Image.new("RGB", SIZE, "#888888"), BOXES, NAMES, SCORES, "Three")
-    css = CSS.read_text("utf-8")
+    css = CSS.read_text("utf-8") + WIDTHS.read_text("utf-8")
     page.set_content(f"<style>body{{margin:0}}{css}</style>{html}")
     page.emulate_media(reduced_motion="reduce")
     for wide, kind in ((360, 320), (700, 700), (1000, 920)):

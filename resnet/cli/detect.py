@@ -206,7 +206,7 @@ def _draw(answer: Answer, name: str, source: str | bytes, folder: Path) -> Path:
     """
     from PIL.PngImagePlugin import PngInfo
 
-    from resnet.draw.boxes import draw_boxes
+    from resnet.draw.box_picture import draw_boxes
     from resnet.images import read_photo
 
     photo, found = answer.photo, answer.found

@@ -111,16 +111,16 @@ def _score(value: object, floor: float) -> str:
 
 def _samples(board: Mapping, chosen: int | None) -> list[tuple[str, str]]:
     found = [
-        ("", f"of {len(board['boxes'])} boxes, with one wire cut:"),
+        ("", f"of {len(board['boxes'])} boxes:"),
         ("mark branch pos", "branch cut"),
         ("mark shortcut pos", "shortcut cut"),
-        ("mark third pos", "stays, with another name"),
+        ("mark third pos", "stays, renamed"),
     ]
     if chosen is not None:
         label = board["boxes"][chosen]["label"]
         found += [
             ("cross", f"the chosen {label} vanishes"),
-            ("", "≠ another name"),
+            ("", "≠ renamed"),
             ("", "● stays"),
         ]
     return found

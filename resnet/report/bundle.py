@@ -14,7 +14,7 @@ from resnet.cli.trace import numbers as trace_numbers
 from resnet.cli.trace_figures import figures as trace_figures
 from resnet.cli.trace_files import maps
 from resnet.detectors.convert import to_coco_file, to_csv
-from resnet.draw.boxes import draw_boxes
+from resnet.draw.box_picture import draw_boxes
 from resnet.draw.encode import encode
 from resnet.heat_picture import heat_picture
 from resnet.report import manifest as about

@@ -17,7 +17,8 @@ _DARK = re.compile(r"\.dark (?:& )?([^{}]+)\{([^{}]*)\}")
 def sheet() -> str:
     """CSS without any address in it: nothing is asked of any host."""
     nested = "#wires {\n" + _asks(_read(PAGE / "wiring.css")) + "\n}"
-    parts = [_read(PAGE / "figures.css"), _read(PAGE / "boxes.css"), nested]
+    sheets = ("figures.css", "boxes.css", "boxes_widths.css")
+    parts = [*(_read(PAGE / name) for name in sheets), nested]
     return "\n".join([*map(_asks, parts), _read(HERE / "report.css")])
 
 

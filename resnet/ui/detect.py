@@ -18,10 +18,10 @@ from resnet.ui import detect_source as source
 from resnet.ui import messages, mosaic
 from resnet.ui.carried import Carried, names, number, one_of, say_names
 from resnet.ui.classify import SharedPhoto
-from resnet.ui.detect_fetch import fetch_offer
+from resnet.ui.detect_fetch import fetch_offer, is_here
 from resnet.ui.detect_files import downloads_row
 from resnet.ui.detect_source import HEAT
-from resnet.ui.detect_view import EMPTY, picker_html, sentence, times_html, view_html
+from resnet.ui.detect_view import EMPTY, listed_things, picker_html, sentence, times_html, view_html
 from resnet.ui.detect_why import under_cut, why_part
 from resnet.ui.examples import example_strip
 from resnet.ui.html import hidden, shown
@@ -83,8 +83,8 @@ def detect_tab(
             filterable=False, elem_id="detector-two", min_width=220, scale=2,
         )  # fmt: skip
     note = gr.HTML(picker_of(first, seconds), apply_default_css=False, elem_id="detector-note")
-    fetched = fetch_offer(name)
-    with gr.Row(elem_classes="controls second", visible=False) as heat_row:
+    fetched = fetch_offer(name, second)
+    with gr.Row(elem_classes="controls second", visible=False, elem_id="heat-row") as heat_row:
         heat_class = gr.Dropdown(
             [(label, index) for index, label in enumerate(labels)], value=None,
             label="Class of the heat map", elem_id="heat-class", min_width=220, scale=2,
@@ -127,7 +127,8 @@ def detect_tab(
                 state = Look(path, name)  # another photo or detector has other boxes
                 wanted = []
             parts, titles = [], []
-            for each in dict.fromkeys(filter(None, (name, second))):
+            beside = second if is_here(second) else ""
+            for each in dict.fromkeys(filter(None, (name, beside))):
                 parts.append(source.everything(engine, path, each, int(index), share))
                 seconds[each] = parts[-1].seconds
                 titles.append(source.title_of(each))
@@ -136,11 +137,12 @@ def detect_tab(
                 titles[:] = ["As trained", state.cut.title]
             photo = source.photo_of(engine, path, name)
         except (ImageError, DetectorError) as error:
+            words = str(error) if is_here(name) else _not_here(name)
             return {
-                problem: shown(messages.problem(str(error))),
+                problem: shown(messages.problem(words)),
                 note: picker_of(name, seconds),
                 heat_row: gr.update(visible=HEAT in (name, second)),
-            }
+            }  # fmt: skip
         # The score of a heat map's box is no probability: the other slider is its threshold.
         kept = [
             shown_of(found, 0.0 if found.detector == source.localize.DETECTOR else score, wanted)
@@ -148,6 +150,8 @@ def detect_tab(
         ]
         everything = parts[0]
         words = sentence(kept[0], everything, score)
+        if len(kept) == 2:
+            words = " ".join(f"{t}: {listed_things(k)}." for t, k in zip(titles, kept, strict=True))
         if wanted and not len(kept[0]):
             words = f"No {' or '.join(wanted)} at this threshold."
         counts = source.presence(everything)
@@ -158,7 +162,7 @@ def detect_tab(
             times: shown(times_html(everything, source.input_size(engine, path, name))),
             note: picker_of(name, seconds, share),
             only: gr.update(choices=offered, value=wanted),
-            problem: hidden(),
+            problem: hidden() if beside == second else shown(messages.notes([_not_here(second)])),
             heat_row: gr.update(visible=HEAT in (name, second)),
             heat_class: int(index),
         }
@@ -221,6 +225,10 @@ def detect_tab(
             Carried("things", only, names, say_names),
         ),
     )
+
+
+def _not_here(name: str) -> str:
+    return f"{source.title_of(name)} is not on this server yet: the button below gets it."
 
 
 def picker_of(name: str, seconds: Mapping[str, float], share: float = 0.3) -> str:

@@ -12,11 +12,15 @@ from resnet.ui.fetching import fetching
 from resnet.ui.html import hidden, shown
 
 
-def wanted(name: str) -> str | None:
-    """Which weights to offer beside a chosen detector; None if nothing better can be had."""
-    if name in catalogue() and name != "offline" and not library.is_here(name):
-        return name
-    return None if library.is_here(AUTO) else AUTO
+def is_here(name: str) -> bool:
+    """Whether a detector can be used without fetching it; also what is none, or the heat map."""
+    return name not in catalogue() or name == "offline" or library.is_here(name)
+
+
+def wanted(*names: str) -> str | None:
+    """Which weights to offer beside the chosen detectors; None if nothing better can be had."""
+    missing = next((name for name in names if not is_here(name)), None)
+    return missing or (None if library.is_here(AUTO) else AUTO)
 
 
 def words_of(name: str) -> str:
@@ -26,19 +30,20 @@ def words_of(name: str) -> str:
     return f"{better}{info.title}, AP {info.ap:.1f} ({info.megabytes:.0f} MB)"
 
 
-def button_of(name: str) -> dict:
-    """The button's update for a chosen detector."""
-    offered = wanted(name)
+def button_of(*names: str) -> dict:
+    """The button's update for the chosen detectors."""
+    offered = wanted(*names)
     if offered is None:
         return gr.update(visible=False)
     return gr.update(value=words_of(offered), visible=True)
 
 
-def fetch_offer(name: gr.Dropdown) -> Dependency:
+def fetch_offer(name: gr.Dropdown, second: gr.Dropdown) -> Dependency:
     """Build the button inside the current `gr.Blocks`.
 
     Args:
-        name: the chosen detector; a fetched one is chosen.
+        name: the chosen detector; a fetched one is chosen, unless it is there as the second.
+        second: the one beside it, "" for none.
 
     Returns:
         The event that succeeds once the weights are here.
@@ -51,8 +56,8 @@ def fetch_offer(name: gr.Dropdown) -> Dependency:
         )  # fmt: skip
         status = gr.HTML("", visible=False, apply_default_css=False, elem_id="fetch-note")
 
-    def fetch(chosen: str):
-        target = wanted(chosen)
+    def fetch(chosen: str, beside: str):
+        target = wanted(chosen, beside)
         if target is None:
             yield gr.skip(), hidden(), gr.update(visible=False)
             return
@@ -64,10 +69,17 @@ def fetch_offer(name: gr.Dropdown) -> Dependency:
         except DetectorError as error:
             yield gr.skip(), shown(messages.problem(str(error))), gr.skip()
             return
-        yield target, hidden(), button_of(target)
+        first = chosen if target == beside else target
+        yield first, hidden(), button_of(first, beside)
 
-    name.change(button_of, name, button, show_progress="hidden", api_visibility="private")
+    def choose(chosen: str, beside: str):
+        return button_of(chosen, beside), hidden()
+
+    gr.on(
+        [name.change, second.change], choose, [name, second], [button, status],
+        show_progress="hidden", api_visibility="private",
+    )  # fmt: skip
     return button.click(
-        fetch, name, [name, status, button], show_progress="hidden", concurrency_id="fetch",
-        concurrency_limit=1, api_visibility="private",
+        fetch, [name, second], [name, status, button], show_progress="hidden",
+        concurrency_id="fetch", concurrency_limit=1, api_visibility="private",
     )  # fmt: skip

@@ -12,7 +12,7 @@ import gradio as gr
 from resnet.detections import Detections
 from resnet.detectors import DetectorError
 from resnet.detectors.convert import to_coco_file, to_csv, to_yolo
-from resnet.draw.boxes import draw_boxes
+from resnet.draw.box_picture import draw_boxes
 from resnet.draw.encode import encode
 from resnet.engine import Engine
 from resnet.images import ImageError

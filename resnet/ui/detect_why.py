@@ -60,7 +60,9 @@ def why_part(
             "Cut every wire once: which boxes vanish?", size="sm", elem_id="cut-all", scale=0,
             min_width=300,
         )  # fmt: skip
-        stop = gr.Button("Stop", size="sm", elem_id="cut-stop", scale=0, min_width=80)
+        stop = gr.Button(
+            "Stop", size="sm", elem_id="cut-stop", scale=0, min_width=80, visible=False
+        )
         back = gr.Button(
             "Back to the network as trained", size="sm", elem_id="cut-back", scale=0,
             min_width=220, visible=False,
@@ -109,6 +111,10 @@ def why_part(
             f'<p class="figure-text">{hint}</p>{cuts_figure(numbers, chosen, buttons=True)}</div>'
         )
 
+    def buttons(running: bool) -> tuple[dict, dict]:
+        """Of `start` and `stop`."""
+        return gr.update(visible=not running), gr.update(visible=running)
+
     def measure(look: Look, name: str, score: float):
         def work(progress, cancelled):
             def tick(done: int, of: int) -> None:
@@ -125,11 +131,12 @@ def why_part(
                 if isinstance(found, tuple):
                     done, total = found
                     bar = f'<progress value="{done}" max="{total}"></progress> {done} of {total}'
-                    yield shown(f'<p class="figure-progress" role="status">{bar} cuts</p>')
+                    said = f'<p class="figure-progress" role="status">{bar} cuts</p>'
+                    yield shown(said), *buttons(running=True)
                 else:
-                    yield shown(drawn(found, look))
+                    yield shown(drawn(found, look)), *buttons(running=False)
         except (ImageError, DetectorError) as error:
-            yield shown(messages.problem(str(error)))
+            yield shown(messages.problem(str(error))), *buttons(running=False)
 
     def on_cut(look: Look, event: gr.EventData) -> Look:
         block, wire = str(event.block), str(event.wire)
@@ -144,9 +151,12 @@ def why_part(
     inputs = [look, name, score]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     running = start.click(
-        measure, inputs, board, concurrency_id="long", concurrency_limit=2, **quiet
+        measure, inputs, [board, start, stop], concurrency_id="long", concurrency_limit=2, **quiet
     )
-    stop.click(None, None, None, cancels=[running], api_visibility="private")
+    stop.click(
+        lambda: (hidden(), *buttons(running=False)), None, [board, start, stop],
+        cancels=[running], **quiet,
+    )  # fmt: skip
 
     def follow(event: Dependency) -> Dependency:
         return event.success(

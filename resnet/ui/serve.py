@@ -6,7 +6,7 @@ from typing import Any
 
 from resnet.images import MAX_BYTES
 from resnet.ui.examples import FOLDER
-from resnet.ui.theme import CSS, theme
+from resnet.ui.theme import CSS, HEAD, theme
 
 # A class is searched by typing: what stands in the box is replaced, not added to.
 _SELECT_ALL = """
@@ -21,6 +21,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": theme(),
         "css_paths": CSS,
+        "head": HEAD,
         "js": _SELECT_ALL,
         "footer_links": [],
         "run_history": False,  # it would keep visitors' inputs in shared browsers

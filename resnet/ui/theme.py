@@ -21,6 +21,7 @@ SHEETS = (
     "live.css",
 )
 CSS = [HERE / name for name in SHEETS]
+HEAD = f"<style>{(HERE / 'boxes_widths.css').read_text('utf-8')}</style>"
 
 
 def theme() -> gr.themes.Base:

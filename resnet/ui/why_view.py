@@ -9,7 +9,7 @@ from PIL import Image
 from resnet import why
 from resnet.detectors.sighting import Sighting
 from resnet.draw.answers import answers_html, percent
-from resnet.draw.boxes import draw_boxes
+from resnet.draw.box_picture import draw_boxes
 from resnet.draw.encode import image_uri, shrink
 from resnet.draw.evidence_figure import evidence_figure
 from resnet.draw.overlay import colourize

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from resnet.draw.box_labels import SHOWN
+
 PHOTO = Path(__file__).parents[2] / "assets" / "examples" / "astronaut.jpg"
 
 
@@ -111,8 +113,10 @@ def test_a_chosen_box_is_explained(seen: Page):
 def test_cuts_make_boxes_vanish(seen: Page):
     seen.locator("#cut-all").click()
     expect(seen.locator("#why-cuts progress")).to_be_visible()
+    expect(seen.locator("#cut-stop")).to_be_visible()
     bars = seen.locator("#why-cuts [data-block][data-wire]")
     expect(bars).to_have_count(32)
+    expect(seen.locator("#cut-stop")).to_be_hidden()
     expect(seen.locator("#why-cuts")).to_contain_text("Cut the")
     seen.locator('#why-cuts [data-block="2.1"][data-wire="shortcut"]').focus()
     seen.keyboard.press("Enter")
@@ -140,10 +144,35 @@ def test_two_stand_side_by_side(seen: Page):
 def test_a_detector_without_weights_says_what_to_do(seen: Page):
     seen.locator("#detector input").click()
     seen.locator("[role=option]").filter(has_text="RetinaNet").click()
-    expect(seen.locator("#detect-message")).to_contain_text("not on this machine")
+    expect(seen.locator("#detect-message")).to_contain_text("RetinaNet is not on this server yet")
     expect(seen.locator("#fetch")).to_contain_text("RetinaNet")
     # What was there stays.
     expect(seen.locator("#detect-view .boxes-figure")).to_be_visible()
+
+
+def test_a_second_detector_without_weights_leaves_the_first_and_is_offered(seen: Page):
+    seen.locator("#detector-two input").click()
+    seen.locator("[role=option]").filter(has_text="RetinaNet").click()
+    expect(seen.locator("#detect-message")).to_contain_text("RetinaNet is not on this server yet")
+    expect(seen.locator("#fetch")).to_contain_text("RetinaNet")
+    expect(seen.locator("#detect-view .boxes-figure")).to_have_count(1)
+    expect(rows(seen).first).to_be_visible()
+
+
+def test_labels_have_the_layout_of_the_picture_s_width(seen: Page):
+    """Gradio leaves @container out of its sheets, so these rules come another way."""
+    width = seen.locator("#detect-view .boxes-figure").bounding_box()["width"]
+    shown = seen.evaluate(
+        "() => [...document.querySelectorAll('#detect-view .tag')]"
+        ".filter(tag => tag.getClientRects().length).map(tag => tag.getAttribute('class'))"
+    )
+    made_for = max(step for step in SHOWN if step <= width)
+    assert shown and all(f"at-{made_for}" in name for name in shown)
+
+
+def test_four_photos_in_one_show_several_things(seen: Page):
+    seen.locator('#detect-examples button[data-file="four-in-one.jpg"]').click()
+    expect(seen.locator("#detect-view .found")).to_have_text("2 things: 1 person and 1 cup.")
 
 
 def test_downloads_agree_with_the_page(seen: Page):
