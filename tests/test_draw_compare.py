@@ -206,8 +206,8 @@ def test_boxes_are_drawn_in_three_kinds_in_the_photo_s_pixels():
              [90, 45, 180, 90]]))  # fmt: skip
     markup = match_boxes(Image.new("RGB", (180, 90)), (180, 90), boxes, found)
     (a,), (b,) = rects(markup, "match only-a"), rects(markup, "match only-b")
-    assert (a["x"], a["width"], a["height"]) == (0, 450, 225)  # 180 pixels are 900 units
-    assert b["y"] == a["y"] + 225
+    assert (a["x"], a["width"], a["height"]) == (0, 320, 160)  # 180 pixels are 640 units
+    assert b["y"] == a["y"] + 160
     assert len(rects(markup, "match both")) == len(rects(markup, "match both other")) == 1
     assert {"only A: 1", "only B: 1", "both: 1"} <= set(texts(markup))
     table = match_rows(found)

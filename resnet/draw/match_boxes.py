@@ -12,7 +12,7 @@ from resnet.draw import chart
 from resnet.draw.encode import image_uri, shrink
 from resnet.draw.wiring_marks import text_width
 
-SIDE = 900.0  # pixels of the longer side on the drawing's own scale
+SIDE = 640.0  # pixels of the longer side on the drawing's own scale: as it stands on the page
 HEAD = 30.0
 KINDS = (("only-a", "only A"), ("only-b", "only B"), ("both", "both"))
 
