@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import torch
 from torch import Tensor
 
-from resnet.network import ResNet50, Trace, Wires, join
+from resnet.network import ResNet50, Trace, Wires
 
 
 def one_of(net: ResNet50, trace: Trace, index: int, count: int) -> Trace:
@@ -69,7 +69,7 @@ class Exact(Mapping[str, Wires]):
                 before = self._before.get(name)
                 s = rough.shortcut.float() if before is None else self[before].output
                 f = rough.branch.float()
-                self._made[name] = Wires(s, f, join(s, f))
+                self._made[name] = Wires(s, f, torch.add(s, f).relu_())  # as `join`, bit for bit
             return self._made[name]
 
     def __iter__(self) -> Iterator[str]:
