@@ -29,11 +29,11 @@ def downloads_row(engine: Engine, inputs: Sequence[Any]) -> None:
         inputs: path, look, detector, second detector, score, classes, class and share of the heat
             map: what the tab shows.
     """
-    with gr.Row(elem_classes="downloads"):
-        png = gr.Button("Picture (PNG)", size="sm", elem_id="detect-png", min_width=110)
-        coco = gr.Button("COCO (JSON)", size="sm", elem_id="detect-coco", min_width=110)
-        rows = gr.Button("Table (CSV)", size="sm", elem_id="detect-csv", min_width=110)
-        yolo = gr.Button("YOLO (ZIP)", size="sm", elem_id="detect-yolo", min_width=110)
+    with gr.Row(elem_classes="presets"):
+        png = gr.Button("Picture (PNG)", size="sm", elem_id="detect-png", min_width=110, scale=0)
+        coco = gr.Button("COCO (JSON)", size="sm", elem_id="detect-coco", min_width=110, scale=0)
+        rows = gr.Button("Table (CSV)", size="sm", elem_id="detect-csv", min_width=110, scale=0)
+        yolo = gr.Button("YOLO (ZIP)", size="sm", elem_id="detect-yolo", min_width=110, scale=0)
 
     def shown(path, look, name, second, score, only, index, share) -> tuple[Detections, str]:
         if not path or not look.path:

@@ -32,10 +32,12 @@ def panel_downloads(engine: Engine, inputs: list[Any]) -> gr.Row:
     Args:
         inputs: bench, how, channel, scope and raw grid, as the panel's own.
     """
-    with gr.Row(elem_classes="downloads", visible=False) as row:
-        png = gr.Button("Pictures (PNG)", size="sm", elem_id="panel-png", min_width=110)
-        rows = gr.Button("Points (CSV)", size="sm", elem_id="panel-csv", min_width=110)
-        numbers = gr.Button("Numbers (JSON)", size="sm", elem_id="panel-json", min_width=110)
+    with gr.Row(elem_classes="presets", visible=False) as row:
+        png = gr.Button("Pictures (PNG)", size="sm", elem_id="panel-png", min_width=110, scale=0)
+        rows = gr.Button("Points (CSV)", size="sm", elem_id="panel-csv", min_width=110, scale=0)
+        numbers = gr.Button(
+            "Numbers (JSON)", size="sm", elem_id="panel-json", min_width=110, scale=0
+        )
     for button, make in ((png, as_png), (rows, as_csv), (numbers, as_json)):
         offer(button, _checked(engine, make), inputs)
     return row
