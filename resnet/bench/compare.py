@@ -65,6 +65,7 @@ def compare(
     """Check that both give the same answer, then time them in turn.
 
     Args:
+        runs: of each; if it is 1, the runs that are compared are those that are timed.
         tolerance: the largest difference that is only rounding.
         wanted: the ratio ours / theirs to stay below.
         differ: says by how much the two answers differ.
@@ -72,10 +73,14 @@ def compare(
     Raises:
         RuntimeError: the answers differ by more than `tolerance`.
     """
-    difference = differ(ours(), theirs())
+    answers: list[Any] = []
+    first = seconds(lambda: answers.append(ours())), seconds(lambda: answers.append(theirs()))
+    difference = differ(*answers)
+    answers.clear()
     if not difference <= tolerance:
         raise RuntimeError(f"{what}: the two answers differ by {difference:g}")
-    pairs = [(seconds(ours), seconds(theirs)) for _ in range(runs)]
+    more = runs if runs > 1 else 0
+    pairs = [(seconds(ours), seconds(theirs)) for _ in range(more)] or [first]
     return row(what, pairs, difference, wanted)
 
 

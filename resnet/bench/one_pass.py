@@ -27,6 +27,7 @@ Full = tuple[np.ndarray, list]  # probabilities [classes] and a heat map a class
 
 def rows(on: Subjects, runs: int, few: int) -> Iterator[Row | Skipped]:
     """All comparisons of one photo; `few` runs of what takes seconds."""
+    on.library_maps(on.layers[-1:], on.x, on.classes[:1])  # imports it, which takes seconds
     wanted = {"fp32": 1 / 25, "bf16": 1 / 65}
     for kind, way in on.ways():
         yield compare(f"full analysis / libraries one by one, {kind}",
