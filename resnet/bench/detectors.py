@@ -25,6 +25,7 @@ SURE = 20  # of the library's best boxes, those that are looked for among ours
 SAME = 0.5  # two boxes with a higher IoU are one
 LOST = {"fp32": 0.1, "bf16": 0.5}  # share that may be missing: we drop nameless classes, and random
 # scores lie close together
+FEW = 200  # boxes proposed with --quick; otherwise 1,000
 QUICK = 320  # pixels of the input's shorter side with --quick; otherwise as the library has it
 
 
@@ -41,9 +42,12 @@ def rows(on: Subjects, runs: int, quick: bool) -> Iterator[Row | Skipped]:
         if quick:
             for model in (theirs, ours.model):
                 model.transform.min_size, model.transform.max_size = (QUICK,), 2 * QUICK
+                if library.RECIPES[name].two_stage:
+                    model.rpn._post_nms_top_n["testing"] = FEW
         title = library.RECIPES[name].title
         for kind in [kind for kind, _ in on.ways()]:
             ours.trunk.precision = kind
+            _ours(ours, photo)  # lays its weights out
             limit = wanted if kind == "bf16" and has_amx() else float("nan")
             yield compare(f"{title} / torchvision's eager fp32, {kind}",
                           partial(_ours, ours, photo), partial(_theirs, theirs, photo),
