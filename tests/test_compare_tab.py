@@ -12,7 +12,7 @@ from conftest import make_tiny, randomise
 from PIL import Image
 
 from resnet import weights
-from resnet.compare import CompareError, Side, nets, where_they_part
+from resnet.compare import CompareError, Side, league, nets, where_they_part
 from resnet.engine import Engine
 from resnet.network import ResNet50
 from resnet.residual.plan import gains_of
@@ -22,6 +22,7 @@ from resnet.ui.bench import Bench
 from resnet.ui.compare_source import ANSWER_OF_A, FROM_INSIDE, OWN_ANSWERS, Asked, Slots
 from resnet.ui.compare_view import Seen, card_html, differs, pictures_html, signals_html
 from resnet.ui.examples import FOLDER
+from resnet.ui.measure_view import so_far
 from resnet.ui.measure_work import subject
 from resnet.ui.switchboard import Setting
 
@@ -176,3 +177,15 @@ def test_a_path_given_at_start_stands_beside_he2015(tmp_path: Path, monkeypatch)
     assert found.measure == "cka" and not found.same_weights and found.rows[0].cosine is None
     i, j = source.explained(engine, one, other, engine.net.labels.index("bee"))
     assert source.heat_map(engine, b, j).index == i == j
+
+
+def test_a_league_under_way_shows_its_rows_and_promises_no_winner(engine: Engine, path: str):
+    partial: list = []
+    league(
+        engine.open(path), methods=("cam", "eigencam"), steps=2, percentiles=(),
+        shown=partial.append,
+    )  # fmt: skip
+    assert so_far(None) == ""
+    drawn = so_far(partial[0])
+    assert "So far: 1 method," in drawn and "Eigen-CAM" not in drawn and "stopped" not in drawn
+    assert "So far: 2 methods," in so_far(partial[1]) and "Eigen-CAM" in so_far(partial[1])

@@ -16,6 +16,7 @@ from resnet.engine import Engine
 from resnet.ui import compare_source as source
 from resnet.ui.compare_files import panel
 from resnet.ui.compare_source import Asked
+from resnet.ui.detect_view import plural
 from resnet.ui.measure_work import Subject
 
 _WORDS = {
@@ -60,7 +61,8 @@ def so_far(found: League | None) -> str:
     """The rows of a league that is still under way; "" before the first."""
     if found is None or not found.rows:
         return ""
-    said = f"So far: {len(found.rows)} methods, the most faithful first. A random map comes last."
+    many = plural(len(found.rows), "method")
+    said = f"So far: {many}, the most faithful first. A random map is measured last."
     return panel("league", league_table(found.to_dict() | {"sentence": said}))
 
 
