@@ -6,11 +6,11 @@ Gradio makes it only of a file that is sent with its `meta`, which whoever posts
 from __future__ import annotations
 
 import gradio as gr
-from gradio.data_classes import FileData
+from gradio.data_classes import FileData, ImageData
 from gradio.utils import get_upload_folder, is_in_or_equal
 
 
-def uploaded(file: FileData) -> str:
+def uploaded(file: FileData | ImageData) -> str:
     """The file's path.
 
     Raises:
