@@ -65,7 +65,7 @@ def test_under_the_cuts_boxes_are_matched(engine, path, monkeypatch):
     )
     cut = Bench(setting=Setting({"2.1": {"branch": 0.0}}))
     for controls in (asked(path, "cuts", boxes=True, bench=cut), asked(path, "damage", boxes=True)):
-        told, rows = compare_boxes.numbers(engine, controls)
+        _, rows = compare_boxes.numbers(engine, controls)
         assert [(row["thing"], row["found_by"]) for row in rows] == [
             ("cat", "both"), ("dog", "A"), ("dog", "B"),
         ]  # fmt: skip

@@ -82,7 +82,7 @@ def gallery_html(seen: tuple[Seen, ...], path: str) -> str:
     return (
         '<div class="gallery"><button type="button" class="gallery-toggle" aria-expanded="true" '
         f'aria-controls="gallery-photos">Seen in this session <b>{len(seen)}</b>'
-        '<small>A, B: put into Compare</small></button>'
+        "<small>A, B: put into Compare</small></button>"
         '<div class="gallery-photos" id="gallery-photos" role="group" '
         f'aria-label="Photos of this session, newest first">{buttons}</div>'
         '<label class="gallery-to">open in <select><option value="">this tab</option>'

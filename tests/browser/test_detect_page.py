@@ -144,7 +144,7 @@ def test_two_stand_side_by_side(seen: Page):
 def test_a_detector_without_weights_says_what_to_do(seen: Page):
     seen.locator("#detector input").click()
     seen.locator("[role=option]").filter(has_text="RetinaNet").click()
-    expect(seen.locator("#detect-message")).to_contain_text("RetinaNet v2 is not on this server yet")
+    expect(seen.locator("#detect-message")).to_contain_text("RetinaNet v2 is not on this server")
     expect(seen.locator("#fetch")).to_contain_text("RetinaNet")
     # What was there stays.
     expect(seen.locator("#detect-view .boxes-figure")).to_be_visible()
@@ -153,7 +153,7 @@ def test_a_detector_without_weights_says_what_to_do(seen: Page):
 def test_a_second_detector_without_weights_leaves_the_first_and_is_offered(seen: Page):
     seen.locator("#detector-two input").click()
     seen.locator("[role=option]").filter(has_text="RetinaNet").click()
-    expect(seen.locator("#detect-message")).to_contain_text("RetinaNet v2 is not on this server yet")
+    expect(seen.locator("#detect-message")).to_contain_text("RetinaNet v2 is not on this server")
     expect(seen.locator("#fetch")).to_contain_text("RetinaNet")
     expect(seen.locator("#detect-view .boxes-figure")).to_have_count(1)
     expect(rows(seen).first).to_be_visible()
