@@ -49,9 +49,10 @@ def load(options: argparse.Namespace) -> Any:
         ValueError: weights, labels, device or detector cannot be used; one clear line.
     """
     from resnet import detectors
-    from resnet.engine import Engine
+    from resnet.engine import Engine, heap
     from resnet.network import ResNet50
 
+    heap.share()
     detectors.choose(options.detector)
     return Engine(
         ResNet50.load(options.weights, options.device, options.precision, options.labels or None)

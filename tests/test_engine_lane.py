@@ -413,3 +413,16 @@ def test_memory_is_given_back_once_after_work(monkeypatch):
     time.sleep(0.3)
     assert trimmed == [1] and lane.do(double, 2) == 4  # not again without work between
     lane.close()
+
+
+def test_memory_is_given_back_under_load_too(monkeypatch):
+    from resnet.engine import lane as lanes
+
+    trimmed = []
+    monkeypatch.setattr(lanes, "BUSY", 0.0)
+    monkeypatch.setattr(lanes.heap, "trim", lambda: trimmed.append(1))
+    lane = Lane()
+    for _ in range(3):
+        lane.do(double, 1)
+    until(lambda: len(trimmed) >= 3)
+    lane.close()

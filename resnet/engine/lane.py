@@ -27,6 +27,7 @@ from resnet.engine.sizes import MOST, Sizes
 
 ROOM = 256  # jobs that may wait
 IDLE = 3.0  # seconds without work until memory is given back
+BUSY = 10.0  # seconds of work without a break until it is
 GLANCE = 0.25  # seconds between two looks at whether the caller is still there
 
 Run = Callable[[list[Any]], Sequence[Any]]  # payloads of a batch -> one result each, in order
@@ -195,7 +196,7 @@ class Lane:
 
     def _work(self) -> None:
         torch.set_num_threads(self.threads)
-        used = False
+        used, tidied = False, time.monotonic()
         while True:
             with self._free:
                 self.running = 0
@@ -208,8 +209,9 @@ class Lane:
             used = bool(batch)
             if used:
                 self._run_and_tell(batch)
-            else:
+            if not used or time.monotonic() > tidied + BUSY:
                 heap.trim()
+                tidied = time.monotonic()
             del batch  # results would live until the next job comes
 
     def _next(self) -> list[Job]:
