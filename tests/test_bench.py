@@ -22,6 +22,7 @@ from resnet.bench import (
     stages,
     users,
 )
+from resnet.bench import __main__ as bench
 from resnet.bench.subjects import Subjects
 from resnet.cam import HeatMap
 
@@ -154,3 +155,14 @@ def test_a_gpus_rows_in_parts_on_the_cpu(tiny_v1):
     assert row.difference < 1e-3
     if not torch.cuda.is_available():
         assert [row.why for row in gpu.rows(on, 1)] == [gpu.NO_GPU] * 2
+
+
+def test_a_pair_that_differs_ends_its_group_alone():
+    def group():
+        yield Skipped("first", "not here")
+        compare("second", lambda: np.zeros(1), lambda: np.ones(1), 1, 0.5)
+        yield Skipped("third", "never told")
+
+    first, second = bench._as_far(group())
+    assert (first.what, second.what) == ("first", "second")
+    assert second.why == ("NOT TIMED, and what follows in its group: the two answers differ by 1")

@@ -109,12 +109,21 @@ def main(arguments: list[str] | None = None) -> None:
 
 def rows(on: Subjects, effort: Effort, others: bool) -> Iterator[Row | Skipped]:
     """The comparisons of one user."""
-    yield from one_pass.rows(on, effort.runs, effort.slow)
-    yield from users.rows(on, effort.runs)
+    yield from _as_far(one_pass.rows(on, effort.runs, effort.slow))
+    yield from _as_far(users.rows(on, effort.runs))
     if others:
-        yield from peers.rows(on, effort.runs, effort.slow)
-    yield from detectors.rows(on, effort.slow, effort.quick)
-    yield from gpu.rows(on, effort.runs)
+        yield from _as_far(peers.rows(on, effort.runs, effort.slow))
+    yield from _as_far(detectors.rows(on, effort.slow, effort.quick))
+    yield from _as_far(gpu.rows(on, effort.runs))
+
+
+def _as_far(found: Iterable[Row | Skipped]) -> Iterator[Row | Skipped]:
+    """The rows up to a pair whose answers differ: that is told, and ends this group alone."""
+    try:
+        yield from found
+    except RuntimeError as error:
+        what, _, why = str(error).partition(": ")
+        yield Skipped(what, f"NOT TIMED, and what follows in its group: {why or what}")
 
 
 def _told(found: Iterable[Row | Skipped]) -> Iterator[Row | Skipped]:
