@@ -366,6 +366,12 @@ def test_the_lesion_board_has_32_buttons_that_name_their_cut():
     assert heights == pytest.approx([c * per_unit for c in changes], abs=0.02)
 
 
+def test_cuts_in_reduced_precision_say_so():
+    words = "What follows a cut ran in bf16."
+    assert words in lesion_figure(board() | {"precision": "bf16"})
+    assert words not in lesion_figure(board() | {"precision": "fp32"})
+
+
 def test_a_gain_stands_above_the_line_and_a_loss_below():
     data = board()
     data["rows"][0]["change"], data["rows"][1]["change"] = 0.3, -0.3

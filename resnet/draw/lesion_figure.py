@@ -116,6 +116,8 @@ def _notes(board: Mapping, reference: Usual | None, timeline: Mapping | None) ->
     first = f"After − before = change: largest error {chart.error(max(errors, default=None))}."
     if (gap := same_cut(board, timeline)) is not None:
         first += f" The last read-out of the timeline is one of these cuts: difference {gap}."
+    if board.get("precision", "fp32") != "fp32":
+        first += f" What follows a cut ran in {board['precision']}."
     if board["index"] != board["answer"]["index"]:
         why = "The reference was measured for each photo's own answer; this class is another one."
         return [first, why if reference else chart.usual_line(reference)]

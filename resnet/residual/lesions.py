@@ -35,6 +35,7 @@ class LesionBoard:
     probability: float  # of the chosen class, uncut
     answer: Prediction  # uncut
     rows: tuple[Lesion, ...]
+    precision: str = "fp32"  # in which what follows a cut ran
 
     def __getitem__(self, key: tuple[str, str]) -> Lesion:
         """`board["3.2", "branch"]`."""
@@ -83,4 +84,4 @@ def lesions(net: ResNet50, trace: Trace, index: int | None = None) -> LesionBoar
                     flips=now.index != answer.index,
                 )
             )
-    return LesionBoard(index, net.labels[index], before, answer, tuple(rows))
+    return LesionBoard(index, net.labels[index], before, answer, tuple(rows), net.precision)
