@@ -17,7 +17,7 @@ _MODEL = {
     "weights": ("he2015", "he2015, imagenet1k-v1, imagenet1k-v2, or a file with weights"),
     "labels": ("", "class names for your own weights, one a line"),
     "device": ("auto", "auto, cpu, cuda or cuda:N"),
-    "precision": ("auto", "auto, fp32, bf16 or fp16, of passes and cuts; other figures are float32"),
+    "precision": ("auto", "of passes and cuts: auto, fp32, bf16, fp16; other figures are float32"),
     "detector": ("auto", "auto, offline, fasterrcnn-v2 or another of torchvision's"),
 }
 

@@ -27,7 +27,7 @@ TOGETHER = 8  # photos in work at once: the engine makes batches of those that w
 def header_html(engine: Engine) -> str:
     """What is running: weights, device, precision, and why the pass runs as it does."""
     net = engine.net
-    why = f"Arithmetic of the forward pass and of cuts; other figures are float32. Chosen: {engine.why}."
+    why = f"Arithmetic of passes and cuts; other figures are float32. Chosen: {engine.why}."
     chips = [
         (f"{net.spec.name} · {net.spec.variant}", f"Weights: {net.spec.source}"),
         (device.describe(net.device), "Where the network runs"),
