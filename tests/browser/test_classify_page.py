@@ -211,9 +211,8 @@ def test_the_numbers_can_be_taken_away(cat):
     found = json.loads(data)
     assert name == "answer.json"
     assert found["weights"] == "he2015"
-    assert (
-        found["precision"] in cat.locator(".page-header .chips").inner_text()
-    )  # the machine's fastest
+    running = cat.locator(".page-header .chips").inner_text()
+    assert found["precision"] in running  # which it is depends on the machine
     assert len(found["weights_sha256"]) == len(found["photo_sha256"]) == 64
     assert found["size"] == [451, 300]
     assert [row["label"] for row in found["top"]][:3] == ["Egyptian cat", "tiger cat", "tabby"]
