@@ -100,6 +100,7 @@ def chart(rows: list[Row], title: str, path: Path) -> None:
         if row.met is not None:
             axes.plot([1 / row.wanted] * 2, [place - 0.4, place + 0.4], color="#c2541b", lw=2)
     axes.set_yticks(list(places), [row.what for row in shown], fontsize=9)
+    axes.set_ylim(-0.8, len(shown) - 0.2)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlim(right=axes.get_xlim()[1] * 1.6)
