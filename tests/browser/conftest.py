@@ -36,6 +36,9 @@ def browser_type_launch_args() -> dict:
     return {"executable_path": chromium, "args": args}
 
 
+LEFT = ["AbortError", "Connection errored out"]  # what gradio says of a page that is left
+
+
 class Watch:
     """What a page asked of other hosts, and what it complained about."""
 

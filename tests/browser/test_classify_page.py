@@ -10,6 +10,7 @@ from conftest import ROOT
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from browser.conftest import LEFT
 from resnet.images import MAX_BYTES
 
 CAT = ROOT / "assets" / "examples" / "cat.jpg"
@@ -315,7 +316,8 @@ def brightness(page: Page, part: str, what: str) -> float:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_both_themes_can_be_read(opened, app, theme):
+def test_both_themes_can_be_read(opened, app, watch, theme):
+    watch.expected += LEFT
     opened.goto(f"{app.url}?__theme={theme}")
     drop(opened, CAT)
     answered(opened, "Egyptian cat")

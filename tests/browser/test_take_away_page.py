@@ -8,8 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 from conftest import ROOT
 from playwright.sync_api import Browser, Page, expect
 
+from browser.conftest import LEFT
+
 EXAMPLES = ROOT / "assets" / "examples"
-LEFT = ["AbortError", "Connection errored out"]  # what gradio says of a page that is left
 
 
 def pick(page: Page, name: str, answer: str) -> None:
