@@ -19,6 +19,7 @@ from resnet.batch.item import refused
 from resnet.batch.pace import Pace
 from resnet.batch.row import THUMBNAIL, BatchRow
 from resnet.batch.run import truth_of
+from resnet.engine import heap
 from resnet.images import ImageError, read_photo
 
 
@@ -254,7 +255,8 @@ def test_rank_and_correctness_by_hand(tiny_v1):
 
 
 def resident() -> float:
-    """MB of this process."""
+    """MB that this process really holds: not what the C library keeps for later."""
+    heap.trim()
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
