@@ -1,11 +1,13 @@
-"""A detector's trunk in bf16 over packed weights: the same streams, for inputs of any shape."""
+"""A detector's trunk over packed weights: the same streams, for inputs of any shape."""
 
 import pytest
 import torch
 from conftest import make_tiny
 
-from resnet.backends.prepacked import Prepacked, has_bf16
+from resnet.backends import suffix
+from resnet.backends.prepacked import has_bf16
 from resnet.detectors import packed
+from resnet.detectors.packed import PackedTrunk, fast
 from resnet.detectors.run import stages
 
 needs_bf16 = pytest.mark.skipif(not has_bf16(), reason="no bf16 on this processor")
@@ -26,43 +28,68 @@ def in_bf16():
     return net
 
 
+@torch.inference_mode()
 def test_packed_streams_of_any_shape(tiny_v1, x):
-    with torch.inference_mode():
-        wanted = stages(tiny_v1, x)
-    found = Prepacked(tiny_v1).streams(x)
+    wanted = stages(tiny_v1, x)
+    found = stages(PackedTrunk(tiny_v1, torch.float32), x)
     assert list(found) == list(wanted) == ["1", "2", "3", "4"]
     assert all(found[k].shape == s.shape for k, s in wanted.items())
     assert relative(found, wanted) < 1e-5
 
 
-def test_float32_stays_exact(tiny_v1, x):
-    assert packed.streams(tiny_v1, x) is None
+@torch.inference_mode()
+def test_blocks_leave_their_input_alone_and_agree_with_their_wires(tiny_v1, x):
+    trunk = PackedTrunk(tiny_v1, torch.float32)
+    stream = trunk.stem(x)
+    for name in trunk.block_names:
+        block, before = trunk.block(name), stream.clone()
+        wires, output = block.wires(stream), block(stream)
+        assert torch.equal(output, wires.output) and torch.equal(stream, before)
+        ordinary = tiny_v1.block(name)
+        for gains in ((1.0, 1.0), (0.0, 1.0), (1.0, 0.0), (0.5, 1.5)):
+            wanted = ordinary(stream, *gains)
+            assert torch.allclose(block(stream, *gains), wanted, rtol=0, atol=1e-4)
+        assert torch.equal(block(stream, 0.0, 1.0), wires.branch.relu())
+        assert torch.equal(block(stream, 1.0, 0.0), wires.shortcut.relu())
+        assert torch.equal(stream, before)
+        stream = output
+
+
+def test_in_float32_the_trunk_runs_itself(tiny_v1):
+    assert fast(tiny_v1) is tiny_v1
 
 
 @needs_bf16
+@torch.inference_mode()
 def test_in_bf16(x):
     net = in_bf16()
-    with torch.inference_mode():
-        wanted = stages(net, x)
-    found = packed.streams(net, x)
-    assert found is not None and found["4"].dtype == torch.bfloat16
+    wanted = stages(net, x)
+    found = stages(fast(net), x)
+    assert fast(net) is fast(net) and found["4"].dtype == torch.bfloat16
     assert 1e-5 < relative(found, wanted) < 0.05
 
 
 @needs_bf16
 def test_changed_weights_are_packed_anew(x):
     net = in_bf16()
-    before = packed.streams(net, x)
+    with torch.inference_mode():
+        before = stages(fast(net), x)
     with torch.no_grad():
         net.block("4.0").bn3.bias.add_(1.0)
-    after, wanted = packed.streams(net, x), stages(net, x)
+    with torch.inference_mode():
+        after, wanted = stages(fast(net), x), stages(net, x)
     assert torch.equal(before["3"], after["3"])
     assert relative(before, wanted) > 0.1 > 0.05 > relative(after, wanted)
 
 
-def test_where_weights_are_not_packed(x, monkeypatch):
-    def refuse(*_):
-        raise packed.BackendError("no packing here")
+@needs_bf16
+def test_whether_weights_can_be_packed_does_not_depend_on_who_asks_first():
+    suffix.packs.cache_clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert suffix.packs(torch.bfloat16) and suffix.packs(torch.float32)
 
-    monkeypatch.setattr(packed, "Prepacked", refuse)
-    assert packed.streams(in_bf16(), x) is None
+
+def test_where_weights_are_not_packed_the_trunk_runs_itself(monkeypatch):
+    net = in_bf16()
+    monkeypatch.setattr(packed, "packs", lambda type: False)
+    assert fast(net) is net

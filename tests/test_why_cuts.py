@@ -9,6 +9,7 @@ import pytest
 import torch
 from why_detectors import NAMES, seen_by, small_offline
 
+from resnet.backends.prepacked import has_bf16
 from resnet.detect import FLOOR
 from resnet.detections import Detections
 from resnet.detectors.sighting import Sighting
@@ -138,6 +139,21 @@ def test_full_gains_change_nothing_bit_for_bit(small):
     assert len(small.found) > 9
     for stage in "1234":
         assert same(_from_stage(small, baseline(names), stage), small.found)
+
+
+@pytest.mark.skipif(not has_bf16(), reason="no bf16 on this processor")
+def test_in_bf16_too_full_gains_change_nothing_bit_for_bit(photo):
+    detector = small_offline()
+    detector.trunk.precision = "bf16"
+    seen = seen_by(detector, photo)
+    assert seen.streams["4"].dtype == torch.bfloat16 and len(seen.found) > 9
+    names = detector.trunk.block_names
+    for stage in "1234":
+        assert same(_from_stage(seen, baseline(names), stage), seen.found)
+    score = float(seen.found.scores[8])
+    for row in cut_board(seen, score).rows:
+        after = under(seen, {(row.block, row.wire): 0.0})
+        assert compare(row.block, row.wire, seen.found.above(score), after, score) == row
 
 
 def without(trunk: ResNet50, block: str, wire: str) -> ResNet50:

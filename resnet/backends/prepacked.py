@@ -59,10 +59,6 @@ class Prepacked:
         """As `Backend`."""
         return self._trunk.logits(x) if self._fits(x) else self.net.trace(x).logits
 
-    def streams(self, x: Tensor) -> dict[str, Tensor]:
-        """Input [N, 3, H, W] of any size -> the stream after each stage, in the pass's type."""
-        return self._trunk.streams(x)
-
     def _fits(self, x: Tensor) -> bool:
         return x.shape[2:] == (self._trunk.side, self._trunk.side)
 

@@ -91,8 +91,13 @@ def _make(net: ResNet50) -> Make:
 @cache
 def packs(type: torch.dtype) -> bool:
     """Whether this torch and this processor run packed convolutions: tried with a small one."""
-    with torch.inference_mode():
-        x, other = (torch.ones(1, 16, 4, 4, dtype=type) for _ in range(2))
+    # The answer is kept, so it must not depend on who asks first.
+    with torch.inference_mode(), torch.autocast("cpu", enabled=False):
+        # As the streams are: in another layout, bf16 is refused.
+        x, other = (
+            torch.ones(1, 16, 4, 4, dtype=type).to(memory_format=torch.channels_last)
+            for _ in range(2)
+        )
         conv = Folded(torch.full((16, 16, 1, 1), 0.5), torch.ones(16), stride=1, padding=0)
         wanted = F.conv2d(torch.ones(1, 16, 4, 4), conv.weight, conv.bias) + 1  # 10 everywhere
         try:

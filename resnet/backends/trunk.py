@@ -46,18 +46,18 @@ class Trunk:
         self._type = type
         self._stem = make(fold_stem(net), side)
         side = -(-side // 4)  # the convolution's stride and the max pool's
-        self._blocks: dict[str, RunBlock] = {}
+        self.blocks: dict[str, RunBlock] = {}
         for name in net.block_names:
             folded = fold_block(net, name)
-            self._blocks[name] = RunBlock(folded, side, make)
+            self.blocks[name] = RunBlock(folded, side, make)
             side = folded.side_after(side)
 
     def trace(self, x: Tensor) -> Trace:
         """Input [N, 3, side, side] -> every wire in the trunk's type, logits float32."""
         with torch.inference_mode():
-            stem = x = self._begin(x)
+            stem = x = self.begin(x)
             blocks: dict[str, Wires] = {}
-            for name, block in self._blocks.items():
+            for name, block in self.blocks.items():
                 blocks[name] = block.wires(x)
                 x = blocks[name].output
             return Trace(stem, blocks, self._end(x))
@@ -65,21 +65,13 @@ class Trunk:
     def logits(self, x: Tensor) -> Tensor:
         """The same with nothing kept: float32 [N, classes]."""
         with torch.inference_mode():
-            x = self._begin(x)
-            for block in self._blocks.values():
+            x = self.begin(x)
+            for block in self.blocks.values():
                 x = block.output(x)
             return self._end(x)
 
-    def streams(self, x: Tensor) -> dict[str, Tensor]:
-        """Input [N, 3, H, W] of any size -> the stream after each stage, in the trunk's type."""
-        kept: dict[str, Tensor] = {}
-        with torch.inference_mode():
-            x = self._begin(x)
-            for name, block in self._blocks.items():
-                kept[name[0]] = x = block.output(x)  # the stage's last block stays
-        return kept
-
-    def _begin(self, x: Tensor) -> Tensor:
+    def begin(self, x: Tensor) -> Tensor:
+        """Input [N, 3, H, W] of any size -> the stream into the first block."""
         x = x.to(self.net.device, self._type, memory_format=torch.channels_last)
         return F.max_pool2d(self._stem(x, relu=True), 3, 2, padding=1)
 
@@ -110,7 +102,7 @@ class RunBlock:
 
     def wires(self, x: Tensor) -> Wires:
         """S, F and output, all kept; so is `x`."""
-        shortcut, branch = self.shortcut(x), self._convs[2](self.inner(x))
+        shortcut, branch = self.shortcut(x), self.branch(self.inner(x))
         return Wires(shortcut, branch, torch.add(shortcut, branch).relu_())
 
     def output(self, x: Tensor) -> Tensor:
@@ -125,8 +117,12 @@ class RunBlock:
         """What comes into the branch's last convolution."""
         return self._convs[1](self._convs[0](x, relu=True), relu=True)
 
+    def branch(self, inner: Tensor) -> Tensor:
+        """F, from what `inner` gave."""
+        return self._convs[2](inner)
+
     def join(self, inner: Tensor, shortcut: Tensor, g_s: Gain = 1.0, g_f: Gain = 1.0) -> Tensor:
         """`relu(g_s * S + g_f * F)`, written over `shortcut`."""
         if isinstance(g_s, float) and g_s == g_f == 1:
             return self._convs[2].added(inner, shortcut)
-        return shortcut.mul_(g_s).add_(self._convs[2](inner).mul_(g_f)).relu_()
+        return shortcut.mul_(g_s).add_(self.branch(inner).mul_(g_f)).relu_()

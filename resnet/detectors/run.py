@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from resnet import device as devices
-from resnet.detectors import packed
+from resnet.detectors.packed import AnyTrunk, fast
 from resnet.detectors.sighting import Detector, Sighting, Streams
 from resnet.images import Photo
-from resnet.network import ResNet50
 
 
-def stages(trunk: ResNet50, x: Tensor) -> Streams:
+def stages(trunk: AnyTrunk, x: Tensor) -> Streams:
     """Input tensor [N, 3, H, W] -> the stream after each stage."""
     kept: Streams = {}
     x = trunk.stem(x)
@@ -50,7 +49,7 @@ def answer(detector: Detector, photo: Photo) -> Answer:
     device = detector.trunk.device
     with torch.inference_mode(), devices.autocast(device, detector.trunk.precision):
         x = detector.prepare(photo)
-        streams = packed.streams(detector.trunk, x) or stages(detector.trunk, x)
+        streams = stages(fast(detector.trunk), x)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         trunk = time.perf_counter() - started

@@ -17,6 +17,7 @@ from torch import Tensor
 from resnet import lazy
 from resnet.detect import FLOOR
 from resnet.detections import Detections
+from resnet.detectors.packed import fast
 from resnet.detectors.sighting import Sighting, Streams
 from resnet.network import join
 from resnet.residual.gains import forward_only
@@ -147,11 +148,12 @@ def cut_board(sighting: Sighting, score: float = 0.5, progress: Progress | None 
     boxes = sighting.found.above(score)
     rows: list[Cut] = []
     names = trunk.block_names if len(boxes) else ()
+    ran = fast(trunk)
     with forward_only(trunk):
-        stream = trunk.stem(sighting.input) if names else sighting.input
+        stream = ran.stem(sighting.input) if names else sighting.input
     for i, name in enumerate(names):
         with forward_only(trunk):
-            shortcut, branch, output = trunk.block(name).wires(stream)
+            shortcut, branch, output = ran.block(name).wires(stream)
         for wire, gains in CUTS.items():
             with forward_only(trunk):
                 cut = join(shortcut, branch, *gains)
@@ -252,7 +254,7 @@ def _from_stage(sighting: Sighting, plan: Plan, stage: str) -> Detections:
     steps = tuple(step for step in plan if step.block[0] >= stage)
     with forward_only(trunk):
         first = before not in sighting.streams
-        stream = trunk.stem(sighting.input) if first else sighting.streams[before]
+        stream = fast(trunk).stem(sighting.input) if first else sighting.streams[before]
     return _finish(sighting, steps, f"{before}.", stream)
 
 
@@ -265,11 +267,12 @@ def _finish(sighting: Sighting, steps: Sequence[Step], last: str, stream: Tensor
     started = time.perf_counter()
     detector, x = sighting.detector, sighting.input
     streams: Streams = {s: kept for s, kept in sighting.streams.items() if s < last[0]}
+    ran = fast(detector.trunk)
     with forward_only(detector.trunk):
         if last[0] != "0":
             streams[last[0]] = stream
         for step in steps:
-            block = detector.trunk.block(step.block)
+            block = ran.block(step.block)
             streams[step.block[0]] = stream = block(stream, step.shortcut, step.branch)
         trunk = time.perf_counter() - started
         raw = detector.answer(streams, x)
