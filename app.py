@@ -9,7 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from resnet import images
+from resnet import heap, images
 from resnet.server import settings, storage
 from resnet.server.settings import Settings
 
@@ -49,10 +49,9 @@ def load(options: argparse.Namespace) -> Any:
         ValueError: weights, labels, device or detector cannot be used; one clear line.
     """
     from resnet import detectors
-    from resnet.engine import Engine, heap
+    from resnet.engine import Engine
     from resnet.network import ResNet50
 
-    heap.share()
     detectors.choose(options.detector)
     return Engine(
         ResNet50.load(options.weights, options.device, options.precision, options.labels or None)
@@ -95,6 +94,7 @@ def _import_page() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
+    heap.share()  # before there are threads
     try:
         chosen = settings.from_options(options)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder is removed

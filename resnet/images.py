@@ -18,7 +18,16 @@ from PIL import Image
 from resnet.formats import MAX_EXIF, MB, ImageError, TooMuchWork, check_size, open_image, sniff
 from resnet.pixels import SHORT_SIDE, to_rgb
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "ImageError", "Photo", "decode", "limit", "read_photo"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "ImageError",
+    "Photo",
+    "decode",
+    "largest_file",
+    "limit",
+    "read_photo",
+]
 
 MAX_BYTES = 20 * MB
 MAX_PIXELS = 50_000_000  # 50 MP: what large phone cameras write; 4 bytes a pixel when decoded
@@ -58,6 +67,11 @@ class Photo:
 def limit(max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> None:
     """What this process takes from now on where a call names no limits of its own."""
     _most.update(bytes=max_bytes, pixels=max_pixels)
+
+
+def largest_file() -> int:
+    """Bytes of the largest file that this process takes."""
+    return _most["bytes"]
 
 
 def decode(

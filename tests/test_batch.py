@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from resnet import images
 from resnet.batch import BatchError, Limits, collect
 from resnet.batch.archive import MAGIC, Archive, Budget
 from resnet.batch.item import MAX_NAME, Item, shown_name, unique
@@ -44,6 +45,20 @@ def entry(path: Path, data: bytes, **changes) -> Path:
 def one(path: Path, **limits) -> Item:
     (item,) = collect([path], limits=Limits(**limits)).items
     return item
+
+
+def test_a_server_s_own_limit_counts_in_a_zip_too(tmp_path):
+    packed = pack(tmp_path / "some.zip", {"a.jpg": bytes(2000)})
+    try:
+        images.limit(max_bytes=1999)
+        (item,) = collect([packed]).items
+        with pytest.raises(ImageError, match="too large"):
+            item.open()
+        images.limit(max_bytes=2000)
+        (item,) = collect([packed]).items
+        assert item.open() == bytes(2000)
+    finally:
+        images.limit()
 
 
 # --- what is collected

@@ -14,12 +14,12 @@ import torch
 from conftest import SHARED, draw_photo, make_tiny
 from PIL import Image
 
+from resnet import heap
 from resnet.batch import BatchError, BatchProgress, BatchResult, Item, collect, facts_of, run_batch
 from resnet.batch.item import refused
 from resnet.batch.pace import Pace
 from resnet.batch.row import THUMBNAIL, BatchRow
 from resnet.batch.run import truth_of
-from resnet.engine import heap
 from resnet.images import ImageError, read_photo
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compare_toys import asked
 from conftest import make_tiny
 from PIL import Image
-from test_compare_tab import asked
 
 from resnet import localize
 from resnet.compare import CompareError, Side

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from compare_toys import asked
 from conftest import make_tiny, randomise
 from PIL import Image
 
@@ -19,7 +20,7 @@ from resnet.residual.plan import gains_of
 from resnet.ui import compare_numbers as numbers
 from resnet.ui import compare_source as source
 from resnet.ui.bench import Bench
-from resnet.ui.compare_source import ANSWER_OF_A, FROM_INSIDE, OWN_ANSWERS, Asked, Slots
+from resnet.ui.compare_source import ANSWER_OF_A, OWN_ANSWERS, Slots
 from resnet.ui.compare_view import Seen, card_html, differs, pictures_html, signals_html
 from resnet.ui.examples import FOLDER
 from resnet.ui.measure_view import so_far
@@ -40,16 +41,6 @@ def path(tmp_path: Path, photo: Image.Image) -> str:
     file = tmp_path / "cloud.png"
     photo.save(file)
     return str(file)
-
-
-def asked(path: str, way: str, own: str = "tiny-v1", **changes) -> Asked:
-    controls = Asked(
-        path=path, slots=Slots(path=path), way=way, weights_a=own, weights_b=own,
-        method_a="gradcam", method_b="eigencam", wanted=ANSWER_OF_A, damage="noise", strength=0.5,
-        seed=3, cuts=FROM_INSIDE, detector_a="offline", detector_b="heatmap", score=0.5,
-        boxes=False, bench=Bench(),
-    )  # fmt: skip
-    return controls._replace(**changes)
 
 
 def test_each_way_fills_b(engine: Engine, path: str):

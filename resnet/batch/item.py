@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from resnet.formats import MB
-from resnet.images import MAX_BYTES, ImageError
+from resnet.images import ImageError, largest_file
 
 MAX_PHOTOS = 2_000  # in one batch
 MAX_TOTAL = 1024 * MB  # bytes of all photos of one batch, unpacked
@@ -25,13 +25,13 @@ class Limits:
     Attributes:
         photos: the most photos.
         total: bytes of all of them, unpacked.
-        member: bytes of one, unpacked.
+        member: bytes of one, unpacked; as `images.limit` says unless given.
         ratio: how many times its packed size a member of a ZIP may unpack to, beyond 1 MB.
     """
 
     photos: int = MAX_PHOTOS
     total: int = MAX_TOTAL
-    member: int = MAX_BYTES
+    member: int = field(default_factory=largest_file)
     ratio: int = 100
 
 

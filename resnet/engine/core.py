@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from resnet import view
+from resnet import heap, view
 from resnet.analysis import Analysis
 from resnet.backends.base import Backend, Eager
-from resnet.engine import exact, heap, lane, sizes
+from resnet.engine import exact, lane, sizes
 from resnet.engine.caller import EngineError
 from resnet.engine.memory import Memory, weight
 from resnet.engine.stats import Stats

@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 
+from resnet import heap
 from resnet.device import cores
-from resnet.engine import heap
 from resnet.engine.caller import CALLER, Busy, Cancelled, NoMemory, TooLate
 from resnet.engine.sizes import MOST, Sizes
 

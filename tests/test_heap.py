@@ -10,7 +10,7 @@ import pytest
 
 COUNT = """
 import ctypes, sys, threading
-from resnet.engine import heap
+from resnet import heap
 
 if sys.argv[1] == "shared":
     heap.share()

@@ -1,7 +1,8 @@
 """Memory that the C library keeps for later; nothing here does anything where it is not glibc.
 
 Each thread would get a heap of its own, and a server of many threads would hold on to what the
-largest photos needed in every one of them: 64 visitors at once took 3.4 GB, and 2.2 so.
+largest photos needed in every one of them: five minutes of 64 visitors took it to 4.7 GB, and with
+two heaps that are trimmed under load to 2.8.
 """
 
 from __future__ import annotations
