@@ -23,6 +23,7 @@ from resnet.bench import (
     users,
 )
 from resnet.bench import __main__ as bench
+from resnet.bench.compare import Different
 from resnet.bench.subjects import Subjects
 from resnet.cam import HeatMap
 
@@ -94,10 +95,28 @@ def test_maps_are_compared_on_the_size_of_theirs():
 
 
 def test_boxes_that_are_missing_count():
-    theirs = np.array([[0, 0, 10, 10], [20, 20, 40, 40], [0, 50, 9, 60], [70, 0, 80, 9]], float)
-    assert detectors.lost(theirs[[3, 1, 0, 2]] + 0.5, theirs) == 0
-    assert detectors.lost(theirs[:1], theirs) == 0.75
-    assert detectors.lost(theirs[:0], theirs) == detectors.lost(theirs, theirs[:0]) == 1
+    every = np.array([[0, 0, 10, 10], [20, 20, 40, 40], [0, 50, 9, 60], [70, 0, 80, 9]], float)
+
+    def seen(boxes: np.ndarray) -> detectors.Seen:
+        return detectors.Seen(boxes, list)
+
+    theirs = seen(every)
+    assert detectors.lost(seen(every[[3, 1, 0, 2]] + 0.5), theirs) == 0
+    assert detectors.lost(seen(every[:1]), theirs) == 0.75
+    assert detectors.lost(seen(every[:0]), theirs) == 1
+    assert detectors.lost(theirs, seen(every[:0])) == 1
+
+
+def test_the_pyramid_may_be_rounded_and_no_more():
+    levels = [torch.ones(1, 4, 6, 6), 3 * torch.ones(1, 4, 3, 3)]
+
+    def seen(*changes: float) -> detectors.Seen:
+        changed = [level + change for level, change in zip(levels, changes, strict=True)]
+        return detectors.Seen(np.empty((0, 4)), lambda: changed)
+
+    assert detectors.far(seen(0, 0), seen(0, 0)) == 0
+    assert detectors.far(seen(0, 0.3), seen(0, 0)) == pytest.approx(0.1)
+    assert detectors.far(seen(0.2, 0.3), seen(0, 0)) == pytest.approx(0.2)
 
 
 def test_the_page_must_answer_as_the_engine_does(tmp_path):
@@ -165,4 +184,5 @@ def test_a_pair_that_differs_ends_its_group_alone():
 
     first, second = bench._as_far(group())
     assert (first.what, second.what) == ("first", "second")
+    assert isinstance(second, Different) and not isinstance(first, Different)
     assert second.why == ("NOT TIMED, and what follows in its group: the two answers differ by 1")

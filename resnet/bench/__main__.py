@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from resnet.bench import (
     stages,
     users,
 )
-from resnet.bench.compare import Row, Skipped
+from resnet.bench.compare import Different, Row, Skipped
 from resnet.bench.machine import machine, words
 from resnet.bench.subjects import Subjects, subjects
 from resnet.residual.plain import plain
@@ -51,7 +52,8 @@ QUICK = Effort(3, 1, 16, 1, (1, 4, 16), (1, 16), 8, quick=True)
 WHOLE = Effort(15, 5, 96, 3, (1, 10, 100, 1000), (1, 4, 16, 64), 56)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and print; exit status 1 if somewhere two answers differ."""
     about = "Measure what one pass, the back ends and the engine save against the libraries."
     parser = argparse.ArgumentParser(prog="python -m resnet.bench", description=about)
     parser.add_argument("--quick", action="store_true", help="fewer runs, under a minute")
@@ -105,6 +107,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.chart:
         drawn = [row for row in found if isinstance(row, Row)]
         shown.chart(drawn, words(here), Path(options.chart))
+    return int(any(isinstance(each, Different) for each in found))
 
 
 def rows(on: Subjects, effort: Effort, others: bool) -> Iterator[Row | Skipped]:
@@ -123,7 +126,7 @@ def _as_far(found: Iterable[Row | Skipped]) -> Iterator[Row | Skipped]:
         yield from found
     except RuntimeError as error:
         what, _, why = str(error).partition(": ")
-        yield Skipped(what, f"NOT TIMED, and what follows in its group: {why or what}")
+        yield Different(what, f"NOT TIMED, and what follows in its group: {why or what}")
 
 
 def _told(found: Iterable[Row | Skipped]) -> Iterator[Row | Skipped]:
@@ -138,4 +141,4 @@ def _say(title: str, lines: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -48,6 +48,11 @@ class Skipped:
     why: str
 
 
+@dataclass(frozen=True)
+class Different(Skipped):
+    """A comparison that was not made because the answers are not the same."""
+
+
 def largest(ours: np.ndarray, theirs: np.ndarray) -> float:
     """The largest difference between two arrays."""
     return float(np.abs(np.asarray(ours) - np.asarray(theirs)).max())
