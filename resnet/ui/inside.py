@@ -137,7 +137,9 @@ def inside_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab) -> gr.State:
             scale=2,
         )
         tour = gr.Button("Guided tour", elem_id="tour", min_width=120, scale=1)
-        reset = gr.Button("Reset", variant="primary", elem_id="reset", min_width=90, scale=1)
+        reset = gr.Button(
+            "Reset", variant="primary", elem_id="reset", min_width=90, scale=1, visible=False
+        )
     with gr.Row(elem_classes="presets"):
         buttons = [gr.Button(p.title, size="sm", min_width=110) for p in PRESETS]
     outcome = gr.HTML(_NO_PHOTO, elem_id="outcome", apply_default_css=False)
@@ -207,10 +209,12 @@ def inside_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab) -> gr.State:
 
         return on_preset
 
-    def button_name(state: Bench) -> str:
+    def on_bench(state: Bench) -> tuple[str, dict]:
+        """What the tour's button says, and whether there is anything to go back from."""
+        back = gr.update(visible=state.tour >= 0 or not state.setting.trained)
         if state.tour < 0:
-            return "Guided tour"
-        return "Next step" if state.tour + 1 < len(TOUR) else "End the tour"
+            return "Guided tour", back
+        return "Next step" if state.tour + 1 < len(TOUR) else "End the tour", back
 
     inputs = [shared.source, bench, measure, chosen]
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -230,5 +234,5 @@ def inside_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab) -> gr.State:
     gr.on(
         [measure.input, chosen.input], show, inputs, everything, trigger_mode="always_last", **model
     )
-    bench.change(button_name, bench, tour, **quiet)
+    bench.change(on_bench, bench, [tour, reset], **quiet)
     return bench

@@ -53,6 +53,7 @@ def test_all_wires_are_there_and_can_be_reached(bee: Page):
 
 
 def test_a_cut_shortcut_changes_the_answer_and_reset_brings_it_back(bee: Page):
+    expect(bee.locator("#reset")).to_be_hidden()
     wire(bee, "2.1", "shortcut").click()
     expect(outcome(bee)).to_contain_text("With the shortcut of 2.1 cut this network says")
     expect(outcome(bee)).to_contain_text("instead of “bee”")
@@ -62,6 +63,7 @@ def test_a_cut_shortcut_changes_the_answer_and_reset_brings_it_back(bee: Page):
     expect(answer(bee)).to_have_text("bee")
     expect(outcome(bee)).to_contain_text("Nothing is cut")
     expect(bee.locator("#pairs")).to_be_hidden()
+    expect(bee.locator("#reset")).to_be_hidden()
 
 
 def test_a_branch_is_cut_and_mended_by_keyboard(bee: Page):
