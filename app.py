@@ -94,7 +94,7 @@ def _import_page() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
-    heap.share()  # before there are threads
+    heap.prepare()  # before there are threads
     try:
         chosen = settings.from_options(options)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the folder is removed

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from resnet import heap
 from resnet.bench import (
     agreement,
     camera,
@@ -141,4 +142,5 @@ def _say(title: str, lines: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
+    heap.prepare()  # as the server does; both of a pair run with it
     sys.exit(main())
