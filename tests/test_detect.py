@@ -16,9 +16,9 @@ from why_detectors import named
 import resnet.detect
 from resnet import ResNet50, detectors, weights
 from resnet.detectors import DetectorError, library, offline, shipped
+from resnet.detectors.looks import Named
 from resnet.detectors.offline import Dense, OfflineDetector
 from resnet.detectors.run import run
-from resnet.detectors.shipped import Named
 from resnet.engine import Engine
 from resnet.images import ImageError, read_photo
 
@@ -355,7 +355,7 @@ def test_auto_is_the_best_that_is_here(monkeypatch):
 
 
 def test_the_record_and_the_catalogue_agree():
-    record, info = shipped.record(), shipped.info()
+    record, (info, _) = shipped.record(), shipped.infos()
     assert set(record["shown"]) <= set(record["names"])
     assert len(set(record["names"])) == len(record["names"])
     assert info.classes == len(record["shown"]) > 0

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,9 +18,10 @@ from why_detectors import named, small_offline
 
 from resnet import ResNet50, weights
 from resnet.detectors import shipped
+from resnet.detectors.looks import Look
 from resnet.detectors.offline import Dense, OfflineDetector, points
 from resnet.train import choose, detector_bundle
-from resnet.train.detector_bundle import Look, decoded, official, settle
+from resnet.train.detector_bundle import Seen, decoded, official, settle
 from resnet.train.detector_figures import SUBSET, only
 from resnet.train.evaluate import FLOOR, judge, measure
 from resnet.train.scenes import Scene, read_scenes
@@ -109,7 +111,7 @@ NAMES = ("cat", "dog", "kite")
 SIDE = 96
 
 
-def said(*answers: tuple[int, int, float]) -> Look:
+def said(*answers: tuple[int, int, float]) -> Seen:
     """A photo of 96 x 96 on which (point of stride 8, label, logit) stand out, 16 pixels wide."""
     places, _ = points(SIDE, SIDE)
     logits = torch.full((1, len(places), len(NAMES)), -12.0)
@@ -117,7 +119,7 @@ def said(*answers: tuple[int, int, float]) -> Look:
         logits[0, at, label] = logit
     distances = torch.ones(1, len(places), 4)
     raw = named(Dense(logits, distances, torch.full((1, len(places)), 12.0)), SIDE, SIDE)
-    return Look(raw, (SIDE, SIDE), (SIDE, SIDE), 0.2, 0.15)
+    return Seen((raw,), ((SIDE, SIDE),), (SIDE, SIDE), (0.2,), (0.15,))
 
 
 def there(*things: tuple[int, int]) -> Scene:
@@ -170,13 +172,15 @@ def test_nothing_to_choose_on_is_said():
 
 # --- the command
 
+LOOKS = (Look(64, 640), Look(64, 640, mirrored=True))
+
 
 @pytest.fixture
 def world(tmp_path, monkeypatch) -> Path:
     """Forty-one photos of one size, a trained detector of three classes, a small input."""
     tiny = make_tiny("v1")
     monkeypatch.setattr(ResNet50, "load", lambda *args, **kwargs: tiny)
-    monkeypatch.setattr(shipped, "SIDE", 64)
+    monkeypatch.setattr(detector_bundle, "FOUR", LOOKS)
     module = small_offline().module
     (tmp_path / "trained").mkdir()
     state = {key: value.contiguous() for key, value in module.state_dict().items()}
@@ -231,17 +235,40 @@ def test_what_the_command_writes_is_what_it_measured(world, capsys):
     assert told["shown"]["classes"] == len(record["shown"])
     assert told["subset"]["photos"] == len(range(0, 7, SUBSET))
     assert f"{told['AP']:>10}" in printed
-    # Measured again from the files, it is the same.
+    # Measured again from the files, it is the same, at all looks and at one.
+    for told, ways in ((record, LOOKS), (record["quick"], LOOKS[:1])):
+        assert_measured(world, told, record, ways)
+
+
+def assert_measured(world: Path, told: dict, record: dict, ways: tuple[Look, ...]) -> None:
+    file = world / "out" / "detector-offline.safetensors"
     module = shipped.read(ResNet50.load(), 3, record["sha256"], file)
-    names, overlap = tuple(record["names"]), record["overlap"]
+    names, overlap = tuple(record["names"]), told["overlap"]
     detector = shipped.assemble(
-        ResNet50.load(), module, names, names, tuple(record["calibration"]), overlap
+        ResNet50.load(), module, names, names, tuple(told["calibration"]), overlap
     )
+    detector, told = replace(detector, ways=ways), told["measured"]
     again = measure(detector, read_scenes(world / "test", world / "test.json")[1], names, FLOOR)
     assert again.table["AP"] == pytest.approx(told["AP"], abs=0.02)
     assert again.at(0.5).precision == pytest.approx(told["precision"], abs=0.02)
     per_class = {name: told["AP50_per_class"][name] for name in names}
     assert again.per_class50 == pytest.approx(per_class, abs=0.02)
+
+
+def test_a_bundle_keeps_its_weights_and_is_measured_again(world):
+    first = make(world, *on_test(world))
+    file = world / "out" / "detector-offline.safetensors"
+    shutil.move(world / "out", world / "shipped")
+    shutil.rmtree(world / "trained")
+    again = make(world, "--trained", str(world / "shipped" / file.name), *on_test(world))
+    assert file.read_bytes() == (world / "shipped" / file.name).read_bytes()
+    for told in (first, again):
+        for part in (told, told["quick"]):
+            del part["measured"]["seconds"]
+    assert again == first
+    (world / "shipped" / "detector-offline.json").unlink()
+    with pytest.raises(SystemExit):
+        make(world, "--trained", str(world / "shipped" / file.name))
 
 
 def test_without_test_photos_the_record_says_on_what_it_was_measured(world):

@@ -11,10 +11,10 @@ from torch.nn import functional
 
 from resnet.detections import Detections
 from resnet.detectors import shipped
+from resnet.detectors.looks import Named
 from resnet.detectors.offline import Dense, OfflineDetector, boxes_at, points
 from resnet.detectors.run import run
-from resnet.detectors.shipped import Named
-from resnet.detectors.sighting import Sighting
+from resnet.detectors.sighting import OneLook, Sighting
 from resnet.images import Photo, read_photo
 from resnet.network import ResNet50
 from resnet.view import to_tensor
@@ -27,7 +27,7 @@ def named(dense: Dense, height: int, width: int) -> Named:
     places, strides = points(height, width)
     boxes = boxes_at(places, strides, dense.distances[0])
     boxes = boxes.clamp_min(0).minimum(boxes.new_tensor([width, height] * 2))
-    return Named(torch.arange(len(places)), boxes, dense.logits[0])
+    return Named(torch.arange(len(places)), boxes, dense.logits[0], boxes)
 
 
 def input_of(photo: Photo, net: ResNet50, size: tuple[int, int], padded: tuple[int, int]) -> Tensor:
@@ -40,8 +40,9 @@ def input_of(photo: Photo, net: ResNet50, size: tuple[int, int], padded: tuple[i
 class SmallOffline(shipped.Offline):
     """The offline detector on inputs that a test can wait for."""
 
-    def prepare(self, photo: Photo) -> Tensor:
-        return input_of(photo, self.trunk, (128, 96), (128, 96))
+    def prepare(self, photo: Photo, look: int = 0) -> Tensor:
+        x = input_of(photo, self.trunk, (128, 96), (128, 96))
+        return x.flip(3) if self.ways[look].mirrored else x
 
 
 def small_offline(seed: int = 0, variant: str = "v1") -> SmallOffline:
@@ -61,16 +62,16 @@ def small_offline(seed: int = 0, variant: str = "v1") -> SmallOffline:
 
 
 @dataclass(frozen=True, eq=False)
-class Weighted:
+class Weighted(OneLook):
     """y = sum over some stages of <W, A> + bias: a head whose map can be worked out by hand."""
 
     trunk: ResNet50
     weights: dict[str, Tensor]
     bias: float = 0.5
     padded: tuple[int, int] = (128, 96)
-    info = replace(shipped.info(), name="weighted")
+    info = replace(shipped.infos()[1], name="weighted")
 
-    def prepare(self, photo: Photo) -> Tensor:
+    def prepare(self, photo: Photo, look: int = 0) -> Tensor:
         return input_of(photo, self.trunk, (101, 75), self.padded)
 
     def answer(self, streams, x):

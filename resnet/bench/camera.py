@@ -25,7 +25,7 @@ WANTED = {"classify": 15.0, "detect": 5.0}  # frames a second
 class Frames:
     """What one frame costs, the browser and the network between left out."""
 
-    mode: str  # "classify": class and heat map; "detect": the offline detector's boxes
+    mode: str  # "classify": class and heat map; "detect": the offline detector's boxes, one look
     precision: str
     wall: float  # median seconds of a frame
     cpu: float  # median processor seconds of a frame

@@ -46,7 +46,8 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--detector", default="auto", metavar="D",
         help="its name; auto is the best one whose weights are here, offline the one that ships "
-        "with the project (default: %(default)s)",
+        "with the project, offline-quick the same at one look instead of four "
+        "(default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--score", type=shared.share, default=0.5, metavar="X",

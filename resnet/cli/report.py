@@ -44,7 +44,8 @@ def add_parser(subparsers) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--detector", default="offline", metavar="D",
-        help="whose boxes are shown: offline, auto, another's name, or none (default: %(default)s)",
+        help="whose boxes are shown: offline, offline-quick, auto, another's name, or none "
+        "(default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--score", type=shared.share, default=0.5, metavar="X",

@@ -143,7 +143,7 @@ def rows() -> list[Row]:
             ap_from="",
         )
         found.append(row)
-    for info in (shipped.info(), *library.infos()):
+    for info in (shipped.infos()[0], *library.infos()):
         row = Row(
             name=info.name,
             kind="detector",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from resnet.detectors.sighting import Detector
     from resnet.network import ResNet50
 
-__all__ = ["DetectorError", "DetectorInfo", "catalogue", "choose", "load"]
+__all__ = ["DetectorError", "DetectorInfo", "catalogue", "choose", "load", "ships"]
 
 AUTO = "fasterrcnn-v2"  # what `auto` means once its weights are on this machine
 
@@ -30,6 +30,11 @@ def choose(name: str = "auto") -> str:
     return name
 
 
+def ships(name: str) -> bool:
+    """Whether the detector comes with the project: its weights are always here."""
+    return not catalogue()[name].url
+
+
 def load(name: str, net: ResNet50) -> Detector:
     """A detector, ready to run on the network's device; loaded once per process and kept.
 
@@ -39,6 +44,6 @@ def load(name: str, net: ResNet50) -> Detector:
     from resnet.detectors import library, shipped
 
     name = choose(name)
-    if name == "offline":
-        return shipped.load(net)
+    if ships(name):
+        return shipped.load(net, name)
     return library.load(name, net.device, net.precision)

@@ -15,7 +15,7 @@ class DetectorInfo:
     """What the picker says about a detector.
 
     Attributes:
-        name: `offline`, `fasterrcnn-v2`, …
+        name: `offline`, `offline-quick`, `fasterrcnn-v2`, …
         title: for people.
         classes: how many kinds of thing it names.
         ap: average precision of the boxes in percent, COCO's mean over IoU .50:.95.
@@ -45,7 +45,7 @@ class DetectorInfo:
 
 @cache
 def catalogue() -> dict[str, DetectorInfo]:
-    """By name; `offline` first, then torchvision's from the most to the least precise."""
+    """By name; those that ship first, then torchvision's from the most to the least precise."""
     from resnet.detectors import library, shipped  # they bring torchvision with them
 
-    return {info.name: info for info in (shipped.info(), *library.infos())}
+    return {info.name: info for info in (*shipped.infos(), *library.infos())}

@@ -29,7 +29,7 @@ from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from resnet.detections import Detections
 from resnet.detectors.catalogue import DetectorInfo
-from resnet.detectors.sighting import Streams
+from resnet.detectors.sighting import OneLook, Streams
 from resnet.images import Photo
 from resnet.network import ResNet50
 
@@ -56,7 +56,7 @@ class Dense(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Library:
+class Library(OneLook):
     """What both kinds share; see `sighting.Detector`.
 
     Attributes:
@@ -75,7 +75,7 @@ class Library:
     names: tuple[str, ...]
     shown: Tensor
 
-    def prepare(self, photo: Photo) -> Tensor:
+    def prepare(self, photo: Photo, look: int = 0) -> Tensor:
         """[1, 3, H, W]: shorter side 800 pixels unless the longer one gets over 1333.
 
         The values are normalised; right and below, zeros fill up to multiples of 32.

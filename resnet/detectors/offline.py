@@ -104,6 +104,13 @@ def boxes_at(places: Tensor, strides: Tensor, distances: Tensor) -> Tensor:
     return torch.cat((places - reach[..., :2], places + reach[..., 2:]), -1)
 
 
+def everywhere(dense: Dense, height: int, width: int) -> Tensor:
+    """The boxes of one photo at all points, [points, 4] in input pixels, float32."""
+    places, strides = (t.to(dense.logits.device) for t in points(height, width))
+    boxes = boxes_at(places, strides, dense.distances[0].float())
+    return boxes.clamp_min(0).minimum(boxes.new_tensor([width, height] * 2))
+
+
 def proposals(
     dense: Dense, height: int, width: int, most: int = PROPOSALS
 ) -> tuple[Tensor, Tensor]:
@@ -116,10 +123,8 @@ def proposals(
     Returns:
         [n] points, [n, 4] boxes in input pixels, n <= `most`.
     """
-    places, strides = (t.to(dense.logits.device) for t in points(height, width))
     best = dense.logits[0].float().amax(1).sigmoid() ** 0.6 * dense.fit[0].float().sigmoid() ** 0.4
     value, at = best.topk(min(CANDIDATES, len(best)))
-    boxes = boxes_at(places, strides, dense.distances[0].float())[at]
-    boxes = boxes.clamp_min(0).minimum(boxes.new_tensor([width, height] * 2))
-    keep = nms(boxes.float(), value.float(), OVERLAP)[:most]
+    boxes = everywhere(dense, height, width)[at]
+    keep = nms(boxes, value.float(), OVERLAP)[:most]
     return at[keep], boxes[keep]

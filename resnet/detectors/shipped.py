@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
@@ -15,6 +16,7 @@ from torch import Tensor
 from resnet import lazy, weights
 from resnet.detections import Detections
 from resnet.detectors.catalogue import DetectorError, DetectorInfo
+from resnet.detectors.looks import EDGE, FOUR, ONE, Look, Named, together
 from resnet.detectors.sighting import Streams
 from resnet.images import Photo
 from resnet.network import ResNet50
@@ -31,10 +33,9 @@ ops = lazy.module("torchvision.ops")
 
 FILE = weights.ASSETS / "weights" / "detector-offline.safetensors"
 RECORD = weights.ASSETS / "weights" / "detector-offline.json"
-SIDE, LONGEST = 384, 640  # pixels of the input: shorter side, and the most for the longer one
 SAME = 0.8  # two boxes of different classes with a higher IoU are one thing with two names
 MOST = 100  # detections a photo
-EDGE = 1e-6  # scores of 0 and 1 count as this far from them, lest their logits be infinite
+NAME, QUICK = "offline", "offline-quick"  # at four looks, and at the first of them alone
 
 
 @cache
@@ -43,31 +44,31 @@ def record() -> dict[str, Any]:
     return json.loads(RECORD.read_text("utf-8"))
 
 
-def info() -> DetectorInfo:
-    """The catalogue's entry, from the record: AP of the classes that are shown."""
+def infos() -> tuple[DetectorInfo, DetectorInfo]:
+    """The catalogue's entries, from the record: AP of the classes that are shown."""
     known = record()
-    shown = known["measured"]["shown"]
-    return DetectorInfo(
-        name="offline",
-        title="Offline (ships with this page)",
-        classes=len(known["shown"]),
-        ap=shown["AP"],
-        ap50=shown["AP50"],
-        ap_from=known["measured"]["on"],
-        trained_on=known["trained_on"],
-        megabytes=FILE.stat().st_size / 1e6,
-        url="",
-        sha256=known["sha256"],
-        full=False,
+    titles = {
+        NAME: "Offline, four looks (ships with this page)",
+        QUICK: "Offline, one look (quick)",
+    }
+    measured = {NAME: known["measured"], QUICK: known["quick"]["measured"]}
+    four, one = (
+        DetectorInfo(
+            name=name,
+            title=title,
+            classes=len(known["shown"]),
+            ap=measured[name]["shown"]["AP"],
+            ap50=measured[name]["shown"]["AP50"],
+            ap_from=known["measured"]["on"],
+            trained_on=known["trained_on"],
+            megabytes=FILE.stat().st_size / 1e6,
+            url="",
+            sha256=known["sha256"],
+            full=False,
+        )
+        for name, title in titles.items()
     )
-
-
-class Named(NamedTuple):
-    """What both looks make of one photo."""
-
-    at: Tensor  # int64 [n], the dense head's points
-    boxes: Tensor  # float32 [n, 4], x0, y0, x1, y1 in input pixels
-    logits: Tensor  # float32 [n, classes]
+    return four, one
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,17 +83,34 @@ class Offline:
     shown: tuple[int, ...]  # those good enough to show
     calibration: tuple[float, float]  # slope, offset; see `calibrate`
     overlap: float = 0.6  # two boxes of one class with a higher IoU are one thing
+    ways: tuple[Look, ...] = ONE  # how it looks at a photo, one after the other
+    alone: Offline | None = None  # the same at its first look alone, if it takes several
 
-    def prepare(self, photo: Photo) -> Tensor:
-        """[1, 3, H, W]: the whole photo, shorter side about SIDE, sides multiples of 32."""
-        return prepare(photo, self.trunk)
+    @property
+    def looks(self) -> int:
+        """How often it looks at a photo."""
+        return len(self.ways)
+
+    @property
+    def one_look(self) -> Offline:
+        """The same at its first look alone."""
+        return self.alone or self
+
+    def prepare(self, photo: Photo, look: int = 0) -> Tensor:
+        """[1, 3, H, W]: the whole photo as that look wants it, sides multiples of 32."""
+        return prepare(photo, self.trunk, self.ways[look])
+
+    def together(self, raws: Sequence[Named], shapes: Sequence[tuple[int, int]]) -> Named:
+        """The answers to all looks as one, in the first look's pixels; see `looks.together`."""
+        return together(raws, shapes, self.ways)
 
     def answer(self, streams: Streams, x: Tensor) -> Named:
         """Both looks: where the dense head sees things, and what the classifier's stage 4 says."""
         dense = self.module.answer(streams)
         height, width = x.shape[2:]
         at, boxes = offline.proposals(dense, height, width)
-        return Named(at, boxes, self._mixed(dense, at, streams["3"], boxes))
+        logits = self._mixed(dense, at, streams["3"], boxes)
+        return Named(at, boxes, logits, offline.everywhere(dense, height, width))
 
     def _mixed(self, dense: Dense, at: Tensor, stage3: Tensor, boxes: Tensor) -> Tensor:
         """Logits [boxes, classes] of both looks together, float32."""
@@ -135,12 +153,14 @@ class Offline:
         return found, torch.cat(rows, 1)
 
 
-def prepare(photo: Photo, net: ResNet50) -> Tensor:
-    """[1, 3, H, W]: the whole photo, shorter side about SIDE, both sides multiples of 32."""
+def prepare(photo: Photo, net: ResNet50, look: Look = ONE[0]) -> Tensor:
+    """[1, 3, H, W]: the whole photo, shorter side about `look.side`, sides multiples of 32."""
     width, height = photo.size
-    scale = min(SIDE / min(width, height), LONGEST / max(width, height))
+    scale = min(look.side / min(width, height), look.longest / max(width, height))
     wide, high = (max(32, round(side * scale / 32) * 32) for side in (width, height))
     image = photo.image.resize((wide, high), Image.Resampling.BILINEAR)
+    if look.mirrored:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     x = to_tensor(image, net.spec)
     return x.to(net.device, memory_format=torch.channels_last)
 
@@ -165,8 +185,11 @@ def one_name(boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
     return scores.minimum(1 - surer)
 
 
-def load(net: ResNet50) -> Offline:
+def load(net: ResNet50, name: str = NAME) -> Offline:
     """The shipped detector on this network's trunk.
+
+    Args:
+        name: NAME, or QUICK.
 
     Raises:
         DetectorError: the network is not the one that it was trained on, or the file is damaged.
@@ -177,15 +200,35 @@ def load(net: ResNet50) -> Offline:
             f"The offline detector works on he2015 only, and {net.spec.name} is running. "
             "Choose another detector, or start with --weights he2015."
         )
-    found = _loaded.get("offline")
+    found = _loaded.get(NAME)
     if found is None or found.trunk.conv1 is not net.conv1:
         module = read(net, len(known["names"]), known["sha256"])
-        found = assemble(net, module, tuple(known["names"]), tuple(known["shown"]))
-        _loaded["offline"] = found
-    return found
+        found = _loaded[NAME] = from_record(net, module, known)
+    return found if name == NAME else found.one_look
 
 
 _loaded: dict[str, Offline] = {}  # for the one network that the process serves
+
+
+def from_record(net: ResNet50, module: OfflineDetector, known: dict[str, Any]) -> Offline:
+    """Trunk and head at four looks, set as the record says."""
+    four, one = infos()
+    names, shown = tuple(known["names"]), tuple(known["shown"])
+    made = assemble(net, module, names, shown)
+    alone = replace(
+        made,
+        info=one,
+        calibration=tuple(known["quick"]["calibration"]),
+        overlap=known["quick"]["overlap"],
+    )
+    return replace(
+        made,
+        info=four,
+        calibration=tuple(known["calibration"]),
+        overlap=known["overlap"],
+        ways=FOUR,
+        alone=alone,
+    )
 
 
 def assemble(
@@ -193,19 +236,15 @@ def assemble(
     module: OfflineDetector,
     names: tuple[str, ...],
     shown: tuple[str, ...],
-    calibration: tuple[float, float] | None = None,
-    overlap: float | None = None,
+    calibration: tuple[float, float] = (1.0, 0.0),
+    overlap: float = 0.6,
 ) -> Offline:
-    """Trunk and head as one detector; calibration and overlap are the record's unless given."""
+    """Trunk and head as one detector that looks once."""
     trunk = copy.copy(net)  # shares all parameters …
     trunk._modules = {**net._modules, "layer4": module.layer4}  # … but those of stage 4
     places = tuple(names.index(name) for name in shown)
-    if calibration is None:
-        slope, offset = record()["calibration"]
-        calibration = (slope, offset)
-    if overlap is None:
-        overlap = record()["overlap"]
-    return Offline(info(), trunk, module, second.Tail(net), names, places, calibration, overlap)
+    _, info = infos()
+    return Offline(info, trunk, module, second.Tail(net), names, places, calibration, overlap)
 
 
 def read(net: ResNet50, classes: int, expected: str, file: Any = FILE) -> OfflineDetector:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from torch import Tensor
 
@@ -33,6 +33,8 @@ class Sighting:
         found: everything above the floor, duplicates removed, best first; `found.index` counts
             from 0, so that a filtered copy's rows lead back here.
         rows: for each of these what the detector needs to find it again (a point, a box).
+        alone: of a detector that looks several times, what its first look finds by itself; `input`
+            and `streams` are that look's.
     """
 
     detector: Detector
@@ -41,6 +43,27 @@ class Sighting:
     streams: Streams
     found: Detections
     rows: Sequence[Any] | Tensor
+    alone: Sighting | None = None
+
+    @property
+    def one_look(self) -> Sighting:
+        """What the first look finds by itself: all there is, of a detector that looks once."""
+        return self.alone or self
+
+
+class OneLook:
+    """The part of a `Detector` that looks at a photo once."""
+
+    looks = 1
+
+    @property
+    def one_look(self) -> Self:
+        """Itself."""
+        return self
+
+    def together(self, raws: Sequence[Any], shapes: Sequence[tuple[int, int]]) -> Any:
+        """The only answer."""
+        return raws[0]
 
 
 class Detector(Protocol):
@@ -56,8 +79,22 @@ class Detector(Protocol):
         """Stage 4 is the detector's own where it has one; `fc` is not used."""
         ...
 
-    def prepare(self, photo: Photo) -> Tensor:
-        """The trunk's input, float32 [1, 3, H, W], for the whole photo."""
+    @property
+    def looks(self) -> int:
+        """How many passes it takes over a photo."""
+        ...
+
+    @property
+    def one_look(self) -> Detector:
+        """The same detector at its first look alone."""
+        ...
+
+    def prepare(self, photo: Photo, look: int = 0) -> Tensor:
+        """The trunk's input for that look, float32 [1, 3, H, W], for the whole photo."""
+        ...
+
+    def together(self, raws: Sequence[Any], shapes: Sequence[tuple[int, int]]) -> Any:
+        """The answers to all looks as one; shapes are the inputs' (height, width)."""
         ...
 
     def answer(self, streams: Streams, x: Tensor) -> Any:

@@ -6,9 +6,11 @@
 PHOTOS and ANNOTATIONS are those that `resnet.train.detector` was given, FOLDER is its `--out`.  The
 weights are rounded to int8; the rounded detector then looks at the photos that were held out, and
 what it finds there decides the overlap that makes two boxes one, the classes that are shown, and
-the calibration of the scores (`resnet.train.choose`).  The test photos decide nothing: what is
-measured on them goes into the record, from where the page takes it.  About a second a photo on a
-CPU.  Both files are written at the end, so that a run that is stopped changes nothing.
+the calibration of the scores (`resnet.train.choose`), at four looks and at one.  The test photos
+decide nothing: what is measured on them goes into the record, from where the page takes it.  Some
+seconds a photo on a CPU.  Both files are written at the end, so that a run that is stopped changes
+nothing.  FOLDER may be a bundle's file instead: its weights stay as they are, and the rest is
+chosen and measured anew.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,8 +32,9 @@ from tqdm import tqdm
 from resnet.detections import Detections
 from resnet.detectors import shipped
 from resnet.detectors.convert import canonical, coco_table
+from resnet.detectors.looks import FOUR, Named
 from resnet.detectors.run import answer
-from resnet.detectors.shipped import Named, Offline
+from resnet.detectors.shipped import Offline
 from resnet.device import describe
 from resnet.images import ImageError, read_photo
 from resnet.network import ResNet50
@@ -58,25 +62,25 @@ NOTE = "not comparable with published AP"
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class Seen:
     """What the head said of one photo, to be decoded in several ways.
 
     Attributes:
-        raw: on the CPU.
-        shape: height and width of the input.
+        raws: at every look, on the CPU.
+        shapes: (height, width) of the inputs.
         size: (width, height) of the photo.
-        seconds, trunk_seconds: as in `Detections`.
+        seconds, trunk_seconds: of every look, as in `Detections`.
     """
 
-    raw: Named
-    shape: tuple[int, int]
+    raws: tuple[Named, ...]
+    shapes: tuple[tuple[int, int], ...]
     size: tuple[int, int]
-    seconds: float
-    trunk_seconds: float
+    seconds: tuple[float, ...]
+    trunk_seconds: tuple[float, ...]
 
 
-def look(detector: Offline, scenes: Sequence[Scene], title: str) -> Iterator[Look]:
-    """One pass over every photo, with a progress bar.
+def look(detector: Offline, scenes: Sequence[Scene], title: str) -> Iterator[Seen]:
+    """All looks at every photo, with a progress bar.
 
     Raises:
         ImageError: a photo cannot be used; the text names it.
@@ -86,22 +90,33 @@ def look(detector: Offline, scenes: Sequence[Scene], title: str) -> Iterator[Loo
             photo = read_photo(scene.path)
         except ImageError as error:
             raise ImageError(f"{scene.path.name}: {error}") from error
-        made = answer(detector, photo)
-        height, width = made.input.shape[2:]
-        raw = Named(*(part.cpu() for part in made.raw))
-        yield Look(raw, (height, width), photo.size, made.seconds, made.trunk_seconds)
+        made = [answer(detector, photo, number) for number in range(detector.looks)]
+        yield Seen(
+            tuple(Named(*(part.cpu() for part in each.raw)) for each in made),
+            tuple((each.input.shape[2], each.input.shape[3]) for each in made),
+            photo.size,
+            tuple(each.seconds for each in made),
+            tuple(each.trunk_seconds for each in made),
+        )
 
 
-def decoded(detector: Offline, looks: Iterable[Look]) -> Iterator[Detections]:
+def decoded(detector: Offline, seen: Iterable[Seen]) -> Iterator[Detections]:
     """What the detector, as it is set now, makes of each."""
-    for seen in looks:
-        x = torch.zeros(1).expand(1, 3, *seen.shape)  # only its shape counts
-        found, _ = detector.decode(seen.raw, x, seen.size, FLOOR)
-        yield replace(found, seconds=seen.seconds, trunk_seconds=seen.trunk_seconds)
+    n = detector.looks
+    for each in seen:
+        raw = each.raws[0] if n == 1 else detector.together(each.raws[:n], each.shapes[:n])
+        x = torch.zeros(1).expand(1, 3, *each.shapes[0])  # only its shape counts
+        found, _ = detector.decode(raw, x, each.size, FLOOR)
+        times = sum(each.seconds[:n]), sum(each.trunk_seconds[:n])
+        yield replace(found, seconds=times[0], trunk_seconds=times[1])
 
 
 def settle(
-    detector: Offline, looks: list[Look], scenes: list[Scene], learned: dict[str, int]
+    detector: Offline,
+    looks: list[Seen],
+    scenes: list[Scene],
+    learned: dict[str, int],
+    shown: Sequence[str] = (),
 ) -> tuple[Offline, dict[float, float]]:
     """The detector with overlap, classes and calibration chosen on held-out photos.
 
@@ -109,6 +124,7 @@ def settle(
         detector: shows all its classes.
         looks, scenes: of the held-out photos.
         learned: class -> boxes in training.
+        shown: the classes, where they have been chosen already.
 
     Returns:
         The detector, and the AP in percent of every overlap.
@@ -129,7 +145,7 @@ def settle(
     found = tries[overlap]
     kinds = Counter(found.kinds.tolist())
     objects = {name: kinds[i] for i, name in enumerate(detector.names)}
-    shown = choose.worth_showing(found.per_class50, objects, learned)
+    shown = shown or choose.worth_showing(found.per_class50, objects, learned)
     places = tuple(detector.names.index(name) for name in shown)
     slope, offset = choose.logistic(found.scores, found.right)
     made = replace(detector, overlap=overlap, shown=places, calibration=(slope, offset))
@@ -154,6 +170,9 @@ def build(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     net = ResNet50.load(options.weights, device=options.device)
     names, scenes = read_scenes(options.photos, options.annotations)
     names = tuple(map(official, names))
+    kept = options.trained.is_file()
+    if kept and not options.trained.with_suffix(".json").is_file():
+        raise ValueError(f"The record of {options.trained.name} is not beside it.")
     trained, held = split(scenes)
     held = held[:HELD]
     test, on_test = held, "held-out {} photos, which chose the threshold as well"
@@ -162,35 +181,48 @@ def build(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         on_test = "other {} photos"
         if tuple(map(official, theirs)) != names:
             raise SceneError("The test photos have other classes than the training photos.")
-    state = read_bundle(options.trained / TRAINED) | read_bundle(options.trained / NAMER)
     on = f"{len(trained):,} {options.source} photos"
     options.out.mkdir(parents=True, exist_ok=True)
     target = options.out / shipped.FILE.name
     fresh = target.with_suffix(".new")
     try:
-        save_file(store(state), fresh, METADATA | {"trained_on": on})
+        if kept:
+            shutil.copyfile(options.trained, fresh)
+        else:
+            state = read_bundle(options.trained / TRAINED) | read_bundle(options.trained / NAMER)
+            save_file(store(state), fresh, METADATA | {"trained_on": on})
         module = shipped.read(net, len(names), "", fresh)
-        detector = shipped.assemble(net, module, names, names, (1.0, 0.0), OVERLAPS[0])
+        plain = shipped.assemble(net, module, names, names, (1.0, 0.0), OVERLAPS[0])
+        several, plain = replace(plain, ways=FOUR), replace(plain, ways=FOUR[:1])
         counts = Counter(label for scene in trained for label in scene.labels)
         learned = {name: counts[i] for i, name in enumerate(names)}
-        looks = list(look(detector, held, "held out"))
-        detector, ap = settle(detector, looks, held, learned)
-        shown = [names[place] for place in detector.shown]
-        every = replace(detector, shown=tuple(range(len(names))))
-        tested = looks if test is held else look(detector, test, "test")
-        told = measured(list(decoded(every, tested)), test, names, shown)
+        looks = list(look(several, held, "held out"))
+        four, ap = settle(several, looks, held, learned)
+        shown = [names[place] for place in four.shown]
+        one, _ = settle(plain, looks, held, learned, shown)
+        tested = looks if test is held else list(look(several, test, "test"))
         arithmetic = f"{describe(net.device)}, {net.precision}, {torch.get_num_threads()} threads"
-        told["seconds"]["on"] = arithmetic
+        where = f"{len(test):,} {on_test.format(options.source)} ({NOTE})"
+
+        def settings(made: Offline) -> dict[str, Any]:
+            every = replace(made, shown=tuple(range(len(names))))
+            told = measured(list(decoded(every, tested)), test, names, shown)
+            told["seconds"]["on"] = arithmetic
+            return {
+                "calibration": [round(value, 5) for value in made.calibration],
+                "overlap": made.overlap,
+                "measured": {"on": where} | told,
+            }
+
         record = {
             "names": names,
             "shown": shown,
-            "calibration": [round(value, 5) for value in detector.calibration],
-            "overlap": detector.overlap,
             "trained_on": on,
             "sha256": sha256(fresh),
             "trunk": net.spec.sha256,
             "inputs": _inputs(options),
-            "measured": {"on": f"{len(test):,} {on_test.format(options.source)} ({NOTE})"} | told,
+            **settings(four),
+            "quick": settings(one),
         }
         fresh.replace(target)
     finally:
@@ -202,13 +234,15 @@ def build(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def _inputs(options: argparse.Namespace) -> dict[str, Any]:
     """Hashes of what it was made from, and what the training was asked for."""
-    asked = options.trained / "options.json"
-    hashes = {
-        "annotations": sha256(options.annotations),
-        "detector": sha256(options.trained / TRAINED),
-        "namer": sha256(options.trained / NAMER),
-        "options": json.loads(asked.read_text("utf-8")) if asked.is_file() else {},
-    }
+    hashes = {"annotations": sha256(options.annotations)}
+    if options.trained.is_file():  # what it was made from is in the record beside it
+        before = json.loads(options.trained.with_suffix(".json").read_text("utf-8"))["inputs"]
+        hashes |= {name: before[name] for name in ("detector", "namer", "options")}
+    else:
+        asked = options.trained / "options.json"
+        hashes["detector"] = sha256(options.trained / TRAINED)
+        hashes["namer"] = sha256(options.trained / NAMER)
+        hashes["options"] = json.loads(asked.read_text("utf-8")) if asked.is_file() else {}
     if options.test_annotations:
         hashes["test_annotations"] = sha256(options.test_annotations)
     return hashes
@@ -222,7 +256,9 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("photos", type=Path, help="the folder of photos trained on")
     parser.add_argument("annotations", type=Path, help="COCO-style JSON")
-    parser.add_argument("--trained", type=Path, required=True, help="the training's --out")
+    parser.add_argument(
+        "--trained", type=Path, required=True, help="the training's --out, or a bundle"
+    )
     parser.add_argument("--test-photos", type=Path, help="a folder of photos not trained on")
     parser.add_argument("--test-annotations", type=Path, help="their COCO-style JSON")
     parser.add_argument("--source", help="whose photos; the annotations' name unless given")

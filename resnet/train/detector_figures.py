@@ -99,6 +99,12 @@ def report(record: dict[str, Any], held: int, ap: dict[float, float]) -> str:
         f"  {time['photo']:.2f} s a photo (trunk {time['trunk']:.2f}, head {time['head']:.2f}; "
         f"{time['on']})"
     )
+    quick = record["quick"]["measured"]
+    lines.append(
+        f"  one look alone: AP {quick['AP']}, AP50 {quick['AP50']}, precision "
+        f"{quick['shown']['precision']}, recall {quick['shown']['recall']}, "
+        f"{quick['seconds']['photo']:.2f} s a photo"
+    )
     kinds = sorted(told["AP50_per_class"].items(), key=lambda row: -(row[1] or 0))
     row = ", ".join(f"{name} {'–' if value is None else f'{value:.0f}'}" for name, value in kinds)
     return "\n".join([*lines, f"  AP50: {row}"])

@@ -28,8 +28,11 @@ _OWN_TRUNK = (
 )
 
 
-def everything(engine: Engine, side: Side) -> Detections:
+def everything(engine: Engine, side: Side, one_look: bool = False) -> Detections:
     """All that the side's detector finds, the weak boxes too.
+
+    Args:
+        one_look: of a detector that looks several times, at its first look alone: as with cuts.
 
     Raises:
         resnet.detectors.DetectorError: no such detector, or its weights are not here.
@@ -49,7 +52,8 @@ def everything(engine: Engine, side: Side) -> Detections:
 
         return engine.figure(side.photo, ("boxes", name, source.key(side)), look)
     if plan is None:
-        return engine.sight(side.photo, name).found
+        seen = engine.sight(side.photo, name)
+        return (seen.one_look if one_look else seen).found
     return engine.figure(
         side.photo, ("boxes under", plan), lambda seen: why.under_plan(seen, plan), detector=name
     )
@@ -85,7 +89,9 @@ def both(engine: Engine, asked: Asked) -> tuple[Detections, Detections]:
         raise CompareError("Choose a photo for A first.")
     if _unmoved(asked):
         raise CompareError(_OWN_TRUNK)
-    found = [everything(engine, side) for side in source.sides(engine, asked)]
+    sides = source.sides(engine, asked)
+    cut = any(side.plan is not None for side in sides)
+    found = [everything(engine, side, cut) for side in sides]
     # A box from a heat map has no probability as its score.
     a, b = (
         each if each.detector == localize.DETECTOR else each.above(asked.score) for each in found
@@ -108,7 +114,7 @@ def boxes_html(engine: Engine, asked: Asked) -> str:
     a, b = source.sides(engine, asked)
     photo = source.look(engine, b if asked.way == "damage" else a).photo
     drawn = match_boxes(photo.image, one.size, (one.boxes, other.boxes), found)
-    table = f"<div>{match_rows(found)}{_names_note(asked)}</div>"
+    table = f"<div>{match_rows(found)}{_names_note(asked)}{_look_note(engine, (a, b))}</div>"
     return f'<div class="match-body">{panel("boxes", drawn)}{table}</div>'
 
 
@@ -138,6 +144,19 @@ def _names_note(asked: Asked) -> str:
     return (
         '<p class="hint">A heat map’s box has the name of one of ImageNet’s 1,000 classes, a '
         "detector’s box that of one of COCO’s 80 things. They pair where the names agree.</p>"
+    )
+
+
+def _look_note(engine: Engine, sides: tuple[Side, Side]) -> str:
+    """Why there are fewer boxes than in the tab Detect."""
+    if all(side.plan is None for side in sides):
+        return ""
+    name = sides[0].detector
+    if name == detect_source.HEAT or load(choose(name), engine.net).looks == 1:
+        return ""
+    return (
+        '<p class="hint">Cuts are compared at this detector’s first look alone, on both sides: the '
+        "tab Detect puts several looks together and may show more boxes.</p>"
     )
 
 

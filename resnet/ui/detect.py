@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from resnet.detections import Detections
-from resnet.detectors import DetectorError
+from resnet.detectors import DetectorError, ships
 from resnet.detectors.catalogue import catalogue
 from resnet.engine import Engine
 from resnet.images import ImageError
@@ -133,8 +133,12 @@ def detect_tab(
                 seconds[each] = parts[-1].seconds
                 titles.append(source.title_of(each))
             if state.cut is not None and name != HEAT:
-                parts[1:] = [under_cut(engine, path, name, state.cut)]
-                titles[:] = ["As trained", state.cut.title]
+                # Of a detector that looks several times, cuts are compared at its first look.
+                parts = [
+                    engine.sight(path, name).one_look.found,
+                    under_cut(engine, path, name, state.cut),
+                ]
+                titles = ["As trained", state.cut.title]
             photo = source.photo_of(engine, path, name)
         except (ImageError, DetectorError) as error:
             words = str(error) if is_here(name) else _not_here(name)
@@ -159,7 +163,7 @@ def detect_tab(
         return {
             look: state,
             view: view_html(photo, kept, titles, state.selected, words),
-            times: shown(times_html(everything, source.input_size(engine, path, name))),
+            times: shown(times_html(everything, *source.input_size(engine, path, name))),
             note: picker_of(name, seconds, share),
             only: gr.update(choices=offered, value=wanted),
             problem: hidden() if beside == second else shown(messages.notes([_not_here(second)])),
@@ -243,5 +247,5 @@ def picker_of(name: str, seconds: Mapping[str, float], share: float = 0.3) -> st
     from resnet.detectors import library
 
     known = catalogue()
-    here = [each for each in known if each == "offline" or library.is_here(each)]
+    here = [each for each in known if ships(each) or library.is_here(each)]
     return picker_html(known[name], known.values(), here, seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 from gradio.events import Dependency
 
-from resnet.detectors import AUTO, DetectorError, library
+from resnet.detectors import AUTO, DetectorError, library, ships
 from resnet.detectors.catalogue import catalogue
 from resnet.ui import messages
 from resnet.ui.fetching import fetching
@@ -14,7 +14,7 @@ from resnet.ui.html import hidden, shown
 
 def is_here(name: str) -> bool:
     """Whether a detector can be used without fetching it; also what is none, or the heat map."""
-    return name not in catalogue() or name == "offline" or library.is_here(name)
+    return name not in catalogue() or ships(name) or library.is_here(name)
 
 
 def wanted(*names: str) -> str | None:

@@ -71,12 +71,13 @@ def photo_of(engine: Engine, path: str, name: str) -> Image.Image:
     return (engine.open(path) if name == HEAT else engine.sight(path, name)).photo.image
 
 
-def input_size(engine: Engine, path: str, name: str) -> tuple[int, int]:
-    """(width, height) of what the trunk was given, pixels."""
+def input_size(engine: Engine, path: str, name: str) -> tuple[tuple[int, int], int]:
+    """(width, height) of what the trunk was given first, pixels, and how often it looked."""
     if name == HEAT:
-        return whole(engine, path).view.image.size
-    height, width = engine.sight(path, name).input.shape[2:]
-    return width, height
+        return whole(engine, path).view.image.size, 1
+    seen = engine.sight(path, name)
+    height, width = seen.input.shape[2:]
+    return (width, height), seen.detector.looks
 
 
 def measured_html(share: float) -> str:

@@ -189,11 +189,19 @@ def _place(info: DetectorInfo, here: Collection[str]) -> str:
     return "on this server" if info.name in here else "a download"
 
 
-def times_html(found: Detections, size: tuple[int, int]) -> str:
-    """What the pass took, split in trunk and head."""
+def times_html(found: Detections, size: tuple[int, int], looks: int = 1) -> str:
+    """What the passes took, split in trunk and head.
+
+    Args:
+        size: (width, height) of the first one's input, pixels.
+        looks: how many passes there were.
+    """
     trunk, head = found.trunk_seconds, found.seconds - found.trunk_seconds
+    where = f"on {size[0]} × {size[1]} pixels"
+    if looks > 1:
+        where = f"{looks} looks, the first {where}"
     return (
         f'<p class="hint">{1000 * found.seconds:.0f} ms: {1000 * trunk:.0f} ms photo and trunk, '
-        f"{1000 * head:.0f} ms head, on {size[0]} × {size[1]} pixels. Threshold and filter work "
-        "on what this one pass found.</p>"
+        f"{1000 * head:.0f} ms head, {where}. Threshold and filter work on what was found; "
+        "nothing runs again.</p>"
     )

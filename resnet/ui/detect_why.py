@@ -12,6 +12,7 @@ from gradio.events import Dependency
 from resnet import why
 from resnet.detections import Detections
 from resnet.detectors import DetectorError
+from resnet.detectors.sighting import Sighting
 from resnet.draw.cuts_figure import cuts_figure
 from resnet.engine import Engine
 from resnet.images import ImageError
@@ -84,7 +85,7 @@ def why_part(
             sighting = engine.sight(look.path, name)
             boxes = gr.update(visible=bool(len(sighting.found.above(score))))
             known = engine.known(look.path, ("cuts", score), name)
-            figure = shown(drawn(known, look)) if known else hidden()
+            figure = shown(drawn(known, sighting, look.selected)) if known else hidden()
             undo = gr.update(visible=look.cut is not None)
             if not 0 <= look.selected < len(sighting.found):
                 yield [hidden(), hidden(), boxes, figure, undo]
@@ -101,11 +102,20 @@ def why_part(
         except (ImageError, DetectorError) as error:
             yield [shown(messages.problem(str(error))), *nothing[1:]]
 
-    def drawn(found: why.CutBoard, look: Look) -> str:
+    def drawn(found: why.CutBoard, sighting: Sighting, selected: int) -> str:
         numbers = found.to_dict()
         places = [box["index"] for box in numbers["boxes"]]
-        chosen = places.index(look.selected) if look.selected in places else None
+        known = 0 <= selected < len(sighting.found)
+        there = why.at_first_look(sighting, selected) if known else None
+        chosen = places.index(there) if there in places else None
         hint = "Click a bar to see the boxes with that wire cut, beside those as trained."
+        if sighting.alone:
+            hint += (
+                f" Cuts are compared at the detector’s first look, which finds {len(places)} of "
+                f"its boxes alone."
+            )
+            if known and chosen is None:
+                hint += " The chosen box is not among them."
         return (
             f'<div class="figure-panel" data-name="cuts"><h3>What cuts do to the boxes</h3>'
             f'<p class="figure-text">{hint}</p>{cuts_figure(numbers, chosen, buttons=True)}</div>'
@@ -134,7 +144,8 @@ def why_part(
                     said = f'<p class="figure-progress" role="status">{bar} cuts</p>'
                     yield shown(said), *buttons(running=True)
                 else:
-                    yield shown(drawn(found, look)), *buttons(running=False)
+                    sighting = engine.sight(look.path, name)
+                    yield shown(drawn(found, sighting, look.selected)), *buttons(running=False)
         except (ImageError, DetectorError) as error:
             yield shown(messages.problem(str(error))), *buttons(running=False)
 

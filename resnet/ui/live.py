@@ -19,7 +19,7 @@ from PIL import Image
 from resnet import cam
 from resnet.analysis import Analysis
 from resnet.detections import Detections
-from resnet.detectors import DetectorError
+from resnet.detectors import DetectorError, shipped
 from resnet.draw.answers import percent
 from resnet.draw.box_colours import colour_of, ink_on
 from resnet.draw.encode import data_uri, encode
@@ -39,7 +39,7 @@ _STAGE = """
     <button type="button" class="live-go" aria-pressed="false">Start the camera</button>
     <label>Show <select class="live-mode" aria-label="What to show">
       <option value="classify">class and heat map</option>
-      <option value="detect">boxes (offline detector)</option></select></label>
+      <option value="detect">boxes (offline detector, one look)</option></select></label>
     <span class="live-rate" role="status"></span>
   </div>
   <div class="live-stage" hidden><video muted playsinline aria-label="Your camera"></video>
@@ -78,7 +78,7 @@ def frame(engine: Engine, event: gr.EventData) -> str:
     before = CALLER.set(replace(CALLER.get(), patience=PATIENCE))
     try:
         if str(event.mode) == "detect":
-            found = engine.spot(data, "offline").found.above(SCORE)
+            found = engine.spot(data, shipped.QUICK).found.above(SCORE)
             with engine.timed("draw"):
                 return answer_html(number, boxes_html(found), _named(found))
         analysis = engine.look(data, brief=True)

@@ -60,6 +60,11 @@ def _map(sighting: Sighting, i: int) -> str:
             f" The map adds to {found.total:+.2f} of the logit's {found.logit:+.2f}; biases and "
             f"norms of the head make up the rest."
         )
+    if sighting.alone:
+        words += (
+            f" {sighting.detector.looks} looks were put together for the score above; map and "
+            "evidence are of the first."
+        )
     words += f" Sum of the map = ⟨gradient, streams⟩, error {found.error:.0e} logits."
     return (
         '<section class="why-map"><h3>Where this box’s score comes from</h3>'

@@ -1,6 +1,7 @@
 """What happens to the boxes when wires of the trunk are cut or turned up or down.
 
-"This network with the part removed": everything else stays as trained, the head included.
+"This network with the part removed": everything else stays as trained, the head included.  Of a
+detector that looks several times, the first look is cut, and compared with the first look.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class CutBoard:
     """All single cuts for one photo: blocks in order, branch before shortcut."""
 
     threshold: float  # lowest score that counts, 0..1
-    boxes: Detections  # uncut, at least the threshold
+    boxes: Detections  # uncut, at least the threshold; of the first look
     rows: tuple[Cut, ...]  # none if there are no boxes: nothing could be lost
 
     def __getitem__(self, key: tuple[str, str]) -> Cut:
@@ -144,6 +145,7 @@ def cut_board(sighting: Sighting, score: float = 0.5, progress: Progress | None 
         score: lowest score that counts, 0..1.
         progress: called after every cut; what it raises ends the work.
     """
+    sighting = sighting.one_look
     trunk = sighting.detector.trunk
     boxes = sighting.found.above(score)
     rows: list[Cut] = []
@@ -173,7 +175,7 @@ def under(sighting: Sighting, gains: Gains | Sequence[Sequence[float]]) -> Detec
             of (shortcut, branch).
 
     Returns:
-        the sighting's own detections if nothing changes.
+        the first look's own detections if nothing changes.
 
     Raises:
         resnet.residual.PlanError: no such block or wire, or a gain out of range.
@@ -183,11 +185,25 @@ def under(sighting: Sighting, gains: Gains | Sequence[Sequence[float]]) -> Detec
 
 def under_plan(sighting: Sighting, plan: Plan) -> Detections:
     """The same for any plan: the presets, repeats and swaps of `resnet.residual.plan`."""
+    sighting = sighting.one_look
     trained = baseline(sighting.detector.trunk.block_names)
     if plan == trained:
         return sighting.found
     changed = plan[shared_prefix(trained, plan)].block[0]
     return _from_stage(sighting, plan, changed)
+
+
+def at_first_look(sighting: Sighting, i: int) -> int | None:
+    """The place of box i of `sighting.found` in `sighting.one_look.found`; None if it is not there.
+
+    Of the boxes with its label that the first look finds by itself, the one that overlaps it most.
+    """
+    alone, found = sighting.one_look.found, sighting.found
+    if alone is found:
+        return i
+    overlap = ops.box_iou(torch.from_numpy(found.boxes[i : i + 1]), torch.from_numpy(alone.boxes))
+    own = np.where(alone.labels == found.labels[i], overlap[0].numpy(), 0)
+    return int(own.argmax()) if own.size and own.max() >= SAME else None
 
 
 def compare(block: str, wire: str, before: Detections, after: Detections, score: float) -> Cut:
