@@ -18,7 +18,7 @@ _MODEL = {
     "labels": ("", "class names for your own weights, one a line"),
     "device": ("auto", "auto, cpu, cuda or cuda:N"),
     "precision": ("auto", "of passes and cuts: auto, fp32, bf16, fp16; other figures are float32"),
-    "detector": ("auto", "auto, offline, fasterrcnn-v2 or another of torchvision's"),
+    "detector": ("auto", "auto, offline, offline-quick, fasterrcnn-v2 or another of torchvision's"),
 }
 
 

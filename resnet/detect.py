@@ -42,7 +42,7 @@ def detect(
 
 
 def sight(net: ResNet50, photo: PhotoLike | Photo, detector: str = "auto") -> Sighting:
-    """One pass of a detector, with everything that explaining a box needs.
+    """All of a detector's looks at a photo, with everything that explaining a box needs.
 
     Raises:
         as `detect`.

@@ -236,7 +236,8 @@ class ResNet50(nn.Module):
         """Find things in a photo, and where: boxes in pixels of the upright photo, best first.
 
         Args:
-            detector: `offline` works on this network's trunk; `auto` is the best that is here.
+            detector: `offline` (four looks at the photo) and `offline-quick` (one) work on this
+                network's trunk; `auto` is the best that is here.
             score: lowest score to report, 0..1; detectors keep nothing below 0.05.
             classes: names to report; all if None.
 

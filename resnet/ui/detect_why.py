@@ -19,6 +19,7 @@ from resnet.images import ImageError
 from resnet.ui import messages
 from resnet.ui.background import watched
 from resnet.ui.detect_source import HEAT
+from resnet.ui.detect_view import plural
 from resnet.ui.html import hidden, shown
 from resnet.ui.look import Cut, Look
 from resnet.ui.why_view import heat_panel_html, river_html, why_html
@@ -111,8 +112,8 @@ def why_part(
         hint = "Click a bar to see the boxes with that wire cut, beside those as trained."
         if sighting.alone:
             hint += (
-                f" Cuts are compared at the detector’s first look, which finds {len(places)} of "
-                f"its boxes alone."
+                " Cuts are compared at the detector’s first look, which by itself finds "
+                f"{plural(len(places), 'box')}."
             )
             if known and chosen is None:
                 hint += " The chosen box is not among them."
