@@ -15,6 +15,7 @@ from resnet import ResNet50, detectors
 from resnet.__main__ import main
 from resnet.cli import detect
 from resnet.detections import Detections
+from resnet.detectors.sighting import OneLook
 from resnet.draw import box_picture as drawing
 from resnet.draw.box_colours import colour_of
 
@@ -22,7 +23,7 @@ NAMES = ("person", "motorbike", "dog\x1b[31m")
 ROW = ["file", "detector", "seconds", "width", "height", "detections"]
 
 
-class Fake:
+class Fake(OneLook):
     """Says the same of every photo: a person in its left half, a motorbike in a corner."""
 
     info = SimpleNamespace(name="fake", full=False)
@@ -32,7 +33,7 @@ class Fake:
         self.floors: list[float] = []
         self.masked = False
 
-    def prepare(self, photo):
+    def prepare(self, photo, look=0):
         return torch.zeros(1, 3, 32, 32)
 
     def answer(self, streams, x):

@@ -395,6 +395,8 @@ def test_it_answers_alike_twice_in_valid_detections(net, photo):
     assert one.found.boxes.tolist() == other.found.boxes.tolist()
     assert len(one.rows) == len(one.found) <= shipped.MOST
     assert set(one.found.label_names) <= set(shipped.record()["shown"])
+    assert len(one.rows)
+    one = one.one_look
     again = one.detector.answer(one.streams, one.input)
     assert len(one.rows)
     for row in one.rows[:3]:
@@ -431,7 +433,35 @@ def test_assembled_with_all_or_some_names(tiny_v1):
     some = shipped.assemble(tiny_v1, module, NAMES, ("kite", "person"), (1.0, 0.0))
     assert some.shown == (2, 0) and some.names == NAMES and some.calibration == (1.0, 0.0)
     every = shipped.assemble(tiny_v1, module, NAMES, NAMES)
-    assert every.calibration == tuple(shipped.record()["calibration"])
-    assert every.overlap == shipped.record()["overlap"]
+    assert every.looks == 1 and every.one_look is every
     assert shipped.assemble(tiny_v1, module, NAMES, NAMES, overlap=0.5).overlap == 0.5
     assert dataclasses.is_dataclass(every) and every.trunk.layer4 is module.layer4
+
+
+def test_the_record_sets_the_detector_at_four_looks_and_at_one(net):
+    record, four = shipped.record(), detectors.load("offline", net)
+    one = detectors.load("offline-quick", net)
+    assert four.one_look is one and one.one_look is one and (four.looks, one.looks) == (4, 1)
+    for made, told in ((four, record), (one, record["quick"])):
+        assert list(made.calibration) == told["calibration"] and made.overlap == told["overlap"]
+        assert [made.names[i] for i in made.shown] == record["shown"]
+        assert made.info.ap == told["measured"]["shown"]["AP"]
+    assert four.info.ap > one.info.ap
+    assert one.module is four.module and one.trunk is four.trunk
+    known = [name for name in detectors.catalogue() if detectors.ships(name)]
+    assert known == ["offline", "offline-quick"] == [four.info.name, one.info.name]
+
+
+def test_a_photo_is_looked_at_four_times_and_its_first_look_is_kept(net, photo, tmp_path):
+    """Each look waits its turn in the lane; together they are what `run` makes of the photo."""
+    photo.save(tmp_path / "a.png")
+    engine = Engine(net)
+    seen = engine.sight(tmp_path / "a.png", "offline")
+    whole = run(detectors.load("offline", net), read_photo(tmp_path / "a.png"), resnet.detect.FLOOR)
+    assert seen.found.boxes == pytest.approx(whole.found.boxes, abs=0.01)
+    assert seen.found.scores == pytest.approx(whole.found.scores, abs=1e-4)
+    quick = engine.sight(tmp_path / "a.png", "offline-quick")
+    alone = seen.one_look
+    assert alone.found.boxes == pytest.approx(quick.found.boxes, abs=0.01)
+    assert alone.found.scores == pytest.approx(quick.found.scores, abs=1e-4)
+    assert (seen.found.detector, alone.found.detector) == ("offline", "offline-quick")

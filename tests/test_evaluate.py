@@ -16,6 +16,7 @@ from resnet.__main__ import main
 from resnet.detections import Detections
 from resnet.detectors import DetectorError
 from resnet.detectors.run import run
+from resnet.detectors.sighting import OneLook
 from resnet.images import ImageError, read_photo
 from resnet.train import evaluate
 from resnet.train.evaluate import COLUMNS, is_val2017, judge, match, measure
@@ -27,7 +28,7 @@ BIG = (100.0, 100.0, 220.0, 220.0)  # 120 x 120: large for COCO
 OTHER = (300.0, 100.0, 420.0, 220.0)
 
 
-class Fake:
+class Fake(OneLook):
     """Knows by heart what to answer for each photo: [(box, score, name)]."""
 
     info = SimpleNamespace(name="fake", full=False)
@@ -38,7 +39,7 @@ class Fake:
         self.answers: dict[str, list] = {}
         self.asked: list[float] = []
 
-    def prepare(self, photo):
+    def prepare(self, photo, look=0):
         self.photo = photo.digest
         return torch.zeros(1, 3, 32, 32)
 

@@ -277,7 +277,7 @@ def test_stages_that_the_head_does_not_read_carry_nothing(photo):
 
 
 def test_the_shipped_detector_keeps_the_invariants(net):
-    detector = shipped.load(net)
+    detector = shipped.load(net, shipped.QUICK)
     before = condition(detector.trunk), condition(detector.module)
     path = sorted(EXAMPLES.glob("*.jpg"))[0]
     sighting = run(detector, read_photo(path), 0.0)
