@@ -49,16 +49,20 @@ def path(tmp_path: Path, photo: Image.Image) -> str:
     return str(file)
 
 
-def given(monkeypatch, a: Detections, b: Detections) -> None:
-    """A finds one, whatever differs in B finds the other."""
-    monkeypatch.setattr(
-        compare_boxes, "everything",
-        lambda _, side: b if side.plan or side.damage or side.photo.endswith("bee.jpg") else a,
-    )  # fmt: skip
+def given(monkeypatch, a: Detections, b: Detections) -> list[bool]:
+    """A finds one, whatever differs in B finds the other; with a cut, at one look both."""
+
+    def everything(_, side: Side, one_look: bool) -> Detections:
+        looks.append(one_look)
+        return b if side.plan or side.damage or side.photo.endswith("bee.jpg") else a
+
+    looks: list[bool] = []
+    monkeypatch.setattr(compare_boxes, "everything", everything)
+    return looks
 
 
 def test_under_the_cuts_boxes_are_matched(engine, path, monkeypatch):
-    given(
+    looks = given(
         monkeypatch,
         found(("cat", 10, 0.9), ("dog", 60, 0.7), ("dog", 0, 0.4)),
         found(("cat", 12, 0.8), ("dog", 30, 0.6)),
@@ -72,6 +76,9 @@ def test_under_the_cuts_boxes_are_matched(engine, path, monkeypatch):
         assert rows[0]["iou"] == pytest.approx(18 / 22)
         html = compare_boxes.boxes_html(engine, controls)
         assert "only A: 1" in html and "only B: 1" in html and "both: 1" in html
+        assert set(looks) == {controls.way == "cuts"}
+        assert ("first look alone" in html) == (controls.way == "cuts")
+        looks.clear()
 
 
 def test_on_two_photos_things_are_counted(engine, path, monkeypatch):

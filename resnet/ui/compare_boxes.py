@@ -9,7 +9,7 @@ from resnet import detect, localize, why
 from resnet.analysis import Analysis
 from resnet.compare import CompareError, Side, match
 from resnet.detections import Detections
-from resnet.detectors import choose, load
+from resnet.detectors import choose, load, shipped
 from resnet.detectors.run import run
 from resnet.draw.match_boxes import match_boxes, match_rows
 from resnet.engine import Engine
@@ -114,7 +114,7 @@ def boxes_html(engine: Engine, asked: Asked) -> str:
     a, b = source.sides(engine, asked)
     photo = source.look(engine, b if asked.way == "damage" else a).photo
     drawn = match_boxes(photo.image, one.size, (one.boxes, other.boxes), found)
-    table = f"<div>{match_rows(found)}{_names_note(asked)}{_look_note(engine, (a, b))}</div>"
+    table = f"<div>{match_rows(found)}{_names_note(asked)}{_look_note((a, b))}</div>"
     return f'<div class="match-body">{panel("boxes", drawn)}{table}</div>'
 
 
@@ -147,12 +147,12 @@ def _names_note(asked: Asked) -> str:
     )
 
 
-def _look_note(engine: Engine, sides: tuple[Side, Side]) -> str:
+def _look_note(sides: tuple[Side, Side]) -> str:
     """Why there are fewer boxes than in the tab Detect."""
     if all(side.plan is None for side in sides):
         return ""
     name = sides[0].detector
-    if name == detect_source.HEAT or load(choose(name), engine.net).looks == 1:
+    if name == detect_source.HEAT or choose(name) != shipped.NAME:
         return ""
     return (
         '<p class="hint">Cuts are compared at this detector’s first look alone, on both sides: the '
