@@ -1,6 +1,7 @@
 """The offline detector and `net.detect`: exact boxes, duplicates, thresholds, the way back."""
 
 import dataclasses
+import io
 import json
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from why_detectors import named
 import resnet.detect
 from resnet import ResNet50, detectors, weights
 from resnet.detectors import DetectorError, library, offline, shipped
-from resnet.detectors.looks import Named
+from resnet.detectors.looks import ONE, Named
 from resnet.detectors.offline import Dense, OfflineDetector
 from resnet.detectors.run import run
 from resnet.engine import Engine
@@ -338,6 +339,26 @@ def test_threshold_and_classes_need_no_further_pass(tiny_v1, passes, tmp_path):
     assert engine.sight(tmp_path / "a.png", "offline") is first and passes == [1, 1]
 
 
+@pytest.mark.parametrize(("waiting", "turns"), [(0, 1), (1, 3), (4, 3), (5, 1)])
+def test_a_few_who_wait_go_between_two_looks(tiny_v1, monkeypatch, waiting, turns):
+    """With nobody there it looks on at once; in a crowd turns would only make all wait."""
+    detector = dataclasses.replace(finder(tiny_v1), ways=ONE * 3)
+    monkeypatch.setattr(detectors, "load", lambda *_: detector)
+    engine, taken = Engine(tiny_v1), []
+
+    def do(job):
+        (made,) = job(None)
+        taken.append(made)
+        return made
+
+    engine.lane = SimpleNamespace(do=do, waiting=waiting)
+    data = io.BytesIO()
+    painted((301, 173), (31, 20, 150, 101)).save(data, "PNG")
+    seen = engine.spot(data.getvalue(), "offline")
+    assert len(taken) == turns and taken[-1] is seen and taken[:-1] == [None] * (turns - 1)
+    assert len(seen.found) and seen.detector is detector
+
+
 def test_an_unknown_detector_is_named_and_the_known_ones_offered(tiny_v1):
     with pytest.raises(DetectorError, match=r"no detector “yolo”\. Use auto, offline"):
         tiny_v1.detect(Image.new("RGB", (64, 64)), "yolo")
@@ -453,7 +474,7 @@ def test_the_record_sets_the_detector_at_four_looks_and_at_one(net):
 
 
 def test_a_photo_is_looked_at_four_times_and_its_first_look_is_kept(net, photo, tmp_path):
-    """Each look waits its turn in the lane; together they are what `run` makes of the photo."""
+    """Through the lane it is what `run` makes of the photo."""
     photo.save(tmp_path / "a.png")
     engine = Engine(net)
     seen = engine.sight(tmp_path / "a.png", "offline")

@@ -8,7 +8,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from resnet.detectors.sighting import Sighting
 
 MB = 1 << 20
+FEW = 4  # jobs that wait: so many go between two looks; in a crowd, turns would make all wait
 PATHS = 10_000  # files whose content is known without reading them again
 
 
@@ -184,13 +184,20 @@ class Engine:
         chosen = detectors.load(detectors.choose(detector), self.net)
         with self.timed("decode"):
             photo = read_photo(data, full=chosen.info.full)
+        made: list[Answer] = []
 
-        def one(look: int, _: object) -> list[Answer]:
-            return [answer(chosen, photo, look)]
+        def look(_: object) -> list[Sighting | None]:
+            """Look on until all is seen, or somebody else should have a turn."""
+            while True:
+                made.append(answer(chosen, photo, len(made)))
+                if len(made) == chosen.looks:
+                    return [finish(chosen, photo, made, detect.FLOOR)]
+                if 0 < self.lane.waiting <= FEW:
+                    return [None]
 
-        # Each look waits its turn: nobody's photo stands behind all of them.
-        made = [self.lane.do(partial(one, look)) for look in range(chosen.looks)]
-        return self.lane.do(lambda _: [finish(chosen, photo, made, detect.FLOOR)])
+        while (seen := self.lane.do(look)) is None:
+            pass
+        return seen
 
     def figure(
         self,
