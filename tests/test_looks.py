@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.ops import box_iou
 from why_detectors import seen_by, small_offline
 
 from resnet import why
@@ -140,20 +141,30 @@ def test_cuts_are_compared_with_the_first_look(looked):
     board = why.cut_board(looked, 0.3)
     alone = looked.one_look
     assert board.boxes.boxes.tolist() == alone.found.above(0.3).boxes.tolist()
-    wanted = why.cut_board(alone, 0.3)
-    assert board.to_dict() == wanted.to_dict()
+    wanted = why.cut_board(alone, 0.3).to_dict()
+    for box, place in zip(wanted["boxes"], board.boxes.index.tolist(), strict=True):
+        box["index"] = place
+    assert board.to_dict() == wanted
     assert why.under(looked, {}) is alone.found
-    for i, label in enumerate(looked.found.labels):
-        there = why.at_first_look(looked, i)
-        if there is not None:
-            assert alone.found.labels[there] == label
-    assert why.at_first_look(alone, 2) == 2
 
 
-def test_a_box_that_the_first_look_lacks_is_said_to_be_missing(looked):
-    alone = looked.one_look
-    kept = alone.found.pick(alone.found.labels != looked.found.labels[0])
-    without = replace(looked, alone=replace(alone, found=kept))
-    assert why.at_first_look(without, 0) is None
-    none = replace(looked, alone=replace(alone, found=alone.found.pick(alone.found.scores > 2)))
-    assert why.at_first_look(none, 0) is None
+def test_the_first_looks_boxes_are_numbered_as_those_of_all(looked):
+    alone, found = why.first_look(looked), looked.found
+    assert alone.boxes.tolist() == looked.one_look.found.boxes.tolist()
+    known = alone.index[alone.index >= 0].tolist()
+    assert known and len(set(alone.index.tolist())) == len(alone)
+    for there, i in enumerate(alone.index.tolist()):
+        if i >= 0:
+            assert alone.labels[there] == found.labels[i]
+            overlap = box_iou(
+                *(torch.tensor(x)[None] for x in (alone.boxes[there], found.boxes[i]))
+            )
+            assert overlap >= 0.5
+        else:
+            assert i == -2 - there  # never -1, which stands for no choice
+    assert why.first_look(looked.one_look) is looked.one_look.found
+    # A box that only the first look sees stands for none.
+    without = replace(looked, found=found.pick(np.arange(len(found)) != known[0]))
+    assert len(set(why.first_look(without).index.tolist())) == len(alone)
+    nothing = replace(looked, found=found.pick(found.scores > 2))
+    assert (why.first_look(nothing).index < 0).all()

@@ -48,7 +48,7 @@ def infos() -> tuple[DetectorInfo, DetectorInfo]:
     """The catalogue's entries, from the record: AP of the classes that are shown."""
     known = record()
     titles = {
-        NAME: "Offline, four looks (ships with this page)",
+        NAME: "Offline, four looks",
         QUICK: "Offline, one look (quick)",
     }
     measured = {NAME: known["measured"], QUICK: known["quick"]["measured"]}

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from resnet import why
 from resnet.detections import Detections
 from resnet.detectors import DetectorError, ships
 from resnet.detectors.catalogue import catalogue
@@ -135,11 +136,13 @@ def detect_tab(
             if state.cut is not None and name != HEAT:
                 # Of a detector that looks several times, cuts are compared at its first look.
                 parts = [
-                    engine.sight(path, name).one_look.found,
+                    why.first_look(engine.sight(path, name)),
                     under_cut(engine, path, name, state.cut),
                 ]
                 titles = ["As trained", state.cut.title]
             photo = source.photo_of(engine, path, name)
+            size, looks = source.input_size(engine, path, name)
+            looks = looks if state.cut is None else 1
         except (ImageError, DetectorError) as error:
             words = str(error) if is_here(name) else _not_here(name)
             return {
@@ -163,7 +166,7 @@ def detect_tab(
         return {
             look: state,
             view: view_html(photo, kept, titles, state.selected, words),
-            times: shown(times_html(everything, *source.input_size(engine, path, name))),
+            times: shown(times_html(everything, size, looks)),
             note: picker_of(name, seconds, share),
             only: gr.update(choices=offered, value=wanted),
             problem: hidden() if beside == second else shown(messages.notes([_not_here(second)])),

@@ -201,7 +201,12 @@ def times_html(found: Detections, size: tuple[int, int], looks: int = 1) -> str:
     if looks > 1:
         where = f"{looks} looks, the first {where}"
     return (
-        f'<p class="hint">{1000 * found.seconds:.0f} ms: {1000 * trunk:.0f} ms photo and trunk, '
-        f"{1000 * head:.0f} ms head, {where}. Threshold and filter work on what was found; "
+        f'<p class="hint">{_time(found.seconds)}: {_time(trunk)} photo and trunk, '
+        f"{_time(head)} head, {where}. Threshold and filter work on what was found; "
         "nothing runs again.</p>"
     )
+
+
+def _time(seconds: float) -> str:
+    """0.4213 -> "421 ms", 8.373 -> "8.4 s"."""
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"

@@ -107,8 +107,7 @@ def why_part(
         numbers = found.to_dict()
         places = [box["index"] for box in numbers["boxes"]]
         known = 0 <= selected < len(sighting.found)
-        there = why.at_first_look(sighting, selected) if known else None
-        chosen = places.index(there) if there in places else None
+        chosen = places.index(selected) if selected in places else None
         hint = "Click a bar to see the boxes with that wire cut, beside those as trained."
         if sighting.alone:
             hint += (

@@ -3,7 +3,7 @@
 from resnet.why.box_evidence import BoxEvidence, box_evidence
 from resnet.why.box_map import BoxMap, box_map
 from resnet.why.crop import analyze_crop, crop_box, crop_of
-from resnet.why.cuts import Cut, CutBoard, Fate, at_first_look, cut_board, under, under_plan
+from resnet.why.cuts import Cut, CutBoard, Fate, cut_board, first_look, under, under_plan
 
 __all__ = [
     "BoxEvidence",
@@ -12,12 +12,12 @@ __all__ = [
     "CutBoard",
     "Fate",
     "analyze_crop",
-    "at_first_look",
     "box_evidence",
     "box_map",
     "crop_box",
     "crop_of",
     "cut_board",
+    "first_look",
     "under",
     "under_plan",
 ]

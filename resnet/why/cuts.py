@@ -83,7 +83,7 @@ class CutBoard:
     """All single cuts for one photo: blocks in order, branch before shortcut."""
 
     threshold: float  # lowest score that counts, 0..1
-    boxes: Detections  # uncut, at least the threshold; of the first look
+    boxes: Detections  # uncut, at least the threshold: `first_look`
     rows: tuple[Cut, ...]  # none if there are no boxes: nothing could be lost
 
     def __getitem__(self, key: tuple[str, str]) -> Cut:
@@ -145,9 +145,9 @@ def cut_board(sighting: Sighting, score: float = 0.5, progress: Progress | None 
         score: lowest score that counts, 0..1.
         progress: called after every cut; what it raises ends the work.
     """
+    boxes = first_look(sighting).above(score)
     sighting = sighting.one_look
     trunk = sighting.detector.trunk
-    boxes = sighting.found.above(score)
     rows: list[Cut] = []
     names = trunk.block_names if len(boxes) else ()
     ran = fast(trunk)
@@ -193,17 +193,21 @@ def under_plan(sighting: Sighting, plan: Plan) -> Detections:
     return _from_stage(sighting, plan, changed)
 
 
-def at_first_look(sighting: Sighting, i: int) -> int | None:
-    """The place of box i of `sighting.found` in `sighting.one_look.found`; None if it is not there.
+def first_look(sighting: Sighting) -> Detections:
+    """What the first look finds by itself, each box with the number of the one it stands for.
 
-    Of the boxes with its label that the first look finds by itself, the one that overlaps it most.
+    Returns:
+        `index` is the place in `sighting.found` of the box of that label that overlaps most, each
+        given once, the best first; -2 and less where there is none.
     """
     alone, found = sighting.one_look.found, sighting.found
     if alone is found:
-        return i
-    overlap = ops.box_iou(torch.from_numpy(found.boxes[i : i + 1]), torch.from_numpy(alone.boxes))
-    own = np.where(alone.labels == found.labels[i], overlap[0].numpy(), 0)
-    return int(own.argmax()) if own.size and own.max() >= SAME else None
+        return found
+    overlap = ops.box_iou(torch.from_numpy(found.boxes), torch.from_numpy(alone.boxes)).numpy()
+    own = (overlap >= SAME) & (found.labels[:, None] == alone.labels)
+    stands = {there: i for i, there in _pairs(np.where(own, overlap, 0)).items()}
+    number = [stands.get(there, -2 - there) for there in range(len(alone))]
+    return replace(alone, index=np.array(number, np.int64))
 
 
 def compare(block: str, wire: str, before: Detections, after: Detections, score: float) -> Cut:
