@@ -205,7 +205,7 @@ def detect_tab(
     explain, cuts = why_part(engine, look, name, score)
     explain(tab.select(**drawing, **busy))
     chosen = strip.pick(mosaic.picked_here, None, shared.photo, **quiet)
-    explain(shared.follow(chosen).success(**drawing))
+    explain(shared.follow(chosen).success(**drawing, **busy))
     checked = own.upload(on_own, own, shared.photo, **model)
     explain(shared.follow(checked).success(**drawing, **busy))
     explain(gr.on([name.input, second.input], **drawing, **busy))
