@@ -115,7 +115,7 @@ def test_cuts_make_boxes_vanish(seen: Page):
     expect(seen.locator("#why-cuts progress")).to_be_visible()
     expect(seen.locator("#cut-stop")).to_be_visible()
     bars = seen.locator("#why-cuts [data-block][data-wire]")
-    expect(bars).to_have_count(32)
+    expect(bars).to_have_count(32, timeout=240_000)  # 32 heads, perhaps beside other tests
     expect(seen.locator("#cut-stop")).to_be_hidden()
     expect(seen.locator("#why-cuts")).to_contain_text("Cut the")
     seen.locator('#why-cuts [data-block="2.1"][data-wire="shortcut"]').focus()
