@@ -37,7 +37,7 @@ FOUR = (*ONE, Look(288, 480, True), Look(640, 1024), Look(640, 1024, True))
 
 
 class Named(NamedTuple):
-    """What both looks of the detector, the dense head's and the classifier's, make of one input."""
+    """What the dense head and the classifier's stage 4 make of one look's input."""
 
     at: Tensor  # int64 [n], the dense head's points
     boxes: Tensor  # float32 [n, 4], x0, y0, x1, y1 in input pixels

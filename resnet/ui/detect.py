@@ -201,7 +201,8 @@ def detect_tab(
         "trigger_mode": "always_last",
         **model,
     }
-    busy: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": view}
+    # Four looks take seconds on a CPU: a sign and a clock where the boxes will be, nowhere else.
+    busy: dict[str, Any] = {"show_progress": "full", "show_progress_on": view}
     explain, cuts = why_part(engine, look, name, score)
     explain(tab.select(**drawing, **busy))
     chosen = strip.pick(mosaic.picked_here, None, shared.photo, **quiet)

@@ -172,7 +172,7 @@ def test_labels_have_the_layout_of_the_picture_s_width(seen: Page):
 
 def test_four_photos_in_one_show_several_things(seen: Page):
     seen.locator('#detect-examples button[data-file="four-in-one.jpg"]').click()
-    words = "3 things: 2 people and 1 cup."  # in float32 and in bf16
+    words = "3 things: 2 people and 1 cup."
     expect(seen.locator("#detect-view .found")).to_have_text(words)
 
 
