@@ -134,7 +134,7 @@ SPOTS = (26, 30, 34, 74, 78, 82, 122, 126)  # far from each other and from the e
 
 def known() -> shipped.Offline:
     info = SimpleNamespace(name="offline", full=False)
-    return shipped.Offline(info, None, None, None, NAMES, (0, 1, 2), (1.0, 0.0), 0.6)
+    return shipped.Offline(info, None, None, None, NAMES, (0, 1, 2), None, (1.0, 0.0), 0.6)
 
 
 def test_settled_on_photos_with_known_answers():
@@ -236,18 +236,20 @@ def test_what_the_command_writes_is_what_it_measured(world, capsys):
     assert told["subset"]["photos"] == len(range(0, 7, SUBSET))
     assert f"{told['AP']:>10}" in printed
     # Measured again from the files, it is the same, at all looks and at one.
-    for told, ways in ((record, LOOKS), (record["quick"], LOOKS[:1])):
-        assert_measured(world, told, record, ways)
+    assert_measured(world, record, record, LOOKS, shipped.BOXES)
+    assert_measured(world, record["quick"], record, LOOKS[:1], shipped.QUICK_BOXES)
 
 
-def assert_measured(world: Path, told: dict, record: dict, ways: tuple[Look, ...]) -> None:
+def assert_measured(
+    world: Path, told: dict, record: dict, ways: tuple[Look, ...], boxes: int
+) -> None:
     file = world / "out" / "detector-offline.safetensors"
     module = shipped.read(ResNet50.load(), 3, record["sha256"], file)
     names, overlap = tuple(record["names"]), told["overlap"]
     detector = shipped.assemble(
         ResNet50.load(), module, names, names, tuple(told["calibration"]), overlap
     )
-    detector, told = replace(detector, ways=ways), told["measured"]
+    detector, told = replace(detector, ways=ways, boxes=boxes), told["measured"]
     again = measure(detector, read_scenes(world / "test", world / "test.json")[1], names, FLOOR)
     assert again.table["AP"] == pytest.approx(told["AP"], abs=0.02)
     assert again.at(0.5).precision == pytest.approx(told["precision"], abs=0.02)
@@ -376,8 +378,8 @@ def ap_on_devtest(net: ResNet50, every: int, name: str) -> tuple[float, int]:
     record = shipped.record()
     names = record["names"]
     module = shipped.read(net, len(names), record["sha256"])
-    four = shipped.from_record(net, module, record | {"shown": names})
-    detector = four if name == shipped.NAME else four.one_look
+    four, quick = shipped.from_record(net, module, record | {"shown": names})
+    detector = four if name == shipped.NAME else quick
     _, scenes = read_scenes(SHARED / "coco" / "devtest", SHARED / "coco" / "devtest.json")
     scenes = scenes[::every]
     return measure(detector, scenes, names, FLOOR).table["AP"], len(scenes)

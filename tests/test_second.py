@@ -9,6 +9,8 @@ from PIL import Image
 from why_detectors import named, small_offline
 
 from resnet.detectors import offline, second
+from resnet.detectors.aliases import IMAGENET, aliases
+from resnet.detectors.convert import coco_table
 from resnet.detectors.offline import Dense, points
 from resnet.detectors.run import run
 from resnet.detectors.second import Namer, Tail, clues
@@ -16,6 +18,7 @@ from resnet.images import read_photo
 from resnet.train import namer as training
 from resnet.train.namer import Regions
 from resnet.train.scenes import Scene
+from resnet.weights import imagenet_labels
 
 
 def stage4(net, x):
@@ -60,13 +63,47 @@ def test_a_region_is_read_where_it_is():
 
 def test_clues_by_hand():
     dense, fit = torch.tensor([[2.0, -9.0]]), torch.tensor([0.5])
-    spoken = torch.tensor([[1.0, 0.0, 0.0]])
-    found = clues(dense, fit, spoken)
+    spoken, said = torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[3.0, 1.0, 2.0]])
+    aliases = torch.tensor([[0.0, 1, 1], [0, 0, 0]])  # the classifier has no word for the second
+    found = clues(dense, fit, spoken, said, aliases)
     log = spoken.log_softmax(1)[0].tolist()
     anything = math.log(1 - math.exp(log[2]))
+    chance = math.log((math.e + math.e**2) / (math.e + math.e**2 + math.e**3))
     assert found.shape == (1, 2, len(second.UNMIXED))
-    assert found[0, 0].tolist() == pytest.approx([1, 2, 0.5, log[0], anything, 2], abs=1e-5)
-    assert found[0, 1].tolist() == pytest.approx([1, -8, 0.5, log[1], anything, 2], abs=1e-5)
+    assert found[0, 0].tolist() == pytest.approx([1, 2, 0.5, log[0], anything, 2, chance, 1])
+    assert found[0, 1].tolist() == pytest.approx([1, -8, 0.5, log[1], anything, 2, 0, 0])
+
+
+def test_the_classifier_is_never_sure_that_something_is_not_there():
+    dense, said = torch.zeros(1, 1), torch.tensor([[0.0, 80.0]])
+    found = clues(dense, torch.zeros(1), torch.zeros(1, 2), said, torch.tensor([[1.0, 0.0]]))
+    assert found[0, 0, 6].item() == pytest.approx(math.log(second.LEAST))
+
+
+def test_aliases_are_the_classifier_s_words_for_coco_s_classes():
+    labels, names = imagenet_labels(), tuple(coco_table())
+    assert set(IMAGENET) <= set(names)
+    table = aliases(names, labels)
+
+    def words(name):
+        return {label for label, one in zip(labels, table[names.index(name)], strict=True) if one}
+
+    assert {"pug", "Chihuahua", "Mexican hairless"} <= words("dog") and len(words("dog")) == 118
+    assert words("bear") == {"brown bear", "American black bear", "ice bear", "sloth bear"}
+    assert words("tv") == {"television", "monitor", "screen", "desktop computer"}
+    assert words("kite") == words("person") == set()  # ImageNet's kite is a bird …
+    assert "kite" in words("bird")
+    assert {"hen", "ostrich", "king penguin"} <= words("bird") and len(words("bird")) == 59
+    once = {name: next(iter(words(name))) for name in IMAGENET if len(words(name)) == 1}
+    assert once["hair drier"] == "hand blower" and once["oven"] == "stove"
+    same = [name for name, word in once.items() if name.split()[-1] in word.lower()]
+    assert len(same) >= 15  # "zebra", "banana", "toilet seat" …
+
+
+def test_aliases_hold_for_these_labels_alone():
+    assert aliases(("Motorbike",), imagenet_labels()).sum() == 2  # as other lists spell it
+    assert aliases(("zebra", "widget"), imagenet_labels())[:, 340].tolist() == [1, 0]
+    assert aliases(("zebra",), ("horse", "zebra")).tolist() == [[0, 0]]
 
 
 def test_the_namer_has_a_slope_at_nothing():
@@ -146,7 +183,7 @@ def test_regions_of_a_photo(tmp_path):
     detector = small_offline(1)
     scenes = [Scene(tmp_path / "a.png", ((10, 10, 60, 60),), (1,))]
     (seen,) = training.read_regions(detector, scenes, False, 1, "fp32")
-    assert 0 < len(seen.boxes) <= offline.PROPOSALS
+    assert 0 < len(seen.boxes) <= detector.boxes
     assert len(seen.features) == len(seen.overlap) == len(seen.dense) == len(seen.boxes)
     assert seen.true_boxes.tolist() == [[10, 10, 60, 60]]
     (seen,) = training.read_regions(detector, scenes, True, 1, "fp32")

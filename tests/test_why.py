@@ -134,9 +134,11 @@ def exact(sighting: Sighting, streams: dict, row: torch.Tensor) -> torch.Tensor:
         block.double()
     out = module.head(list(module.pyramid({s: streams[s] for s in "234"}).values()))
     at, label = int(row[0]), int(row[1])
-    named = module.namer(tail(streams["3"], [row[None, 2:].double()]))
+    features = tail(streams["3"], [row[None, 2:].double()])
+    named, said = module.namer(features), copy.deepcopy(detector.trunk.fc).double()(features)
     fit = out["bbox_ctrness"][0, at].reshape(1)
-    return (clues(out["cls_logits"][0, at][None], fit, named) @ module.namer.mix)[0, label]
+    found = clues(out["cls_logits"][0, at][None], fit, named, said, detector.aliases)
+    return (found @ module.namer.mix)[0, label]
 
 
 def exact_logit(sighting: Sighting, streams: dict, row: torch.Tensor) -> float:

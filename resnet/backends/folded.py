@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from resnet.network import ResNet50
+from resnet.network import Block, ResNet50
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,11 @@ def fold_stem(net: ResNet50) -> Folded:
 
 def fold_block(net: ResNet50, name: str) -> FoldedBlock:
     """The three or four convolutions of block `name`."""
-    block = net.block(name)
+    return fold_any(net.block(name))
+
+
+def fold_any(block: Block) -> FoldedBlock:
+    """The three or four convolutions of a block."""
     convs = (
         fold(block.conv1, block.bn1),
         fold(block.conv2, block.bn2),

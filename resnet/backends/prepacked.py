@@ -63,17 +63,13 @@ class Prepacked:
         return x.shape[2:] == (self._trunk.side, self._trunk.side)
 
 
-class Packed:
-    """One packed convolution; `side` is of its input."""
+class Fused:
+    """One convolution with its bias and what follows it, in one call; for inputs of any size."""
 
     def __init__(self, conv: Folded, side: int, type: torch.dtype):
-        weight = conv.weight.to(type, memory_format=torch.channels_last)
-        self._how = ([conv.padding] * 2, [conv.stride] * 2, [1, 1], 1)
-        with torch.inference_mode(False):
-            self._weight = torch.ops.mkldnn._reorder_convolution_weight(
-                weight, *self._how, [1, weight.shape[1], side, side]
-            )
+        self._weight = conv.weight.to(type, memory_format=torch.channels_last)
         self._bias = conv.bias.to(type)
+        self._how = ([conv.padding] * 2, [conv.stride] * 2, [1, 1], 1)
 
     def __call__(self, x: Tensor, relu: bool = False) -> Tensor:
         return torch.ops.mkldnn._convolution_pointwise(
@@ -84,6 +80,20 @@ class Packed:
         return torch.ops.mkldnn._convolution_pointwise_.binary(
             other, x, self._weight, self._bias, *self._how, "add", None, "relu", [], None
         )
+
+
+class Packed(Fused):
+    """The same with its weights laid out once, for inputs of height and width `side`.
+
+    Inputs of another size are answered, too, but some of them ten times as slowly.
+    """
+
+    def __init__(self, conv: Folded, side: int, type: torch.dtype):
+        super().__init__(conv, side, type)
+        with torch.inference_mode(False):
+            self._weight = torch.ops.mkldnn._reorder_convolution_weight(
+                self._weight, *self._how, [1, self._weight.shape[1], side, side]
+            )
 
 
 def has_bf16() -> bool:

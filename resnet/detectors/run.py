@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from resnet import device as devices
-from resnet.detectors.packed import AnyTrunk, fast
+from resnet.detectors.fused import AnyTrunk, fast
 from resnet.detectors.sighting import Detector, Sighting, Streams
 from resnet.images import Photo
 

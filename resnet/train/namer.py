@@ -12,6 +12,7 @@ photos, where the dense head was not trained: on its own photos it is surer than
 from __future__ import annotations
 
 import argparse
+import copy
 import math
 import random
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ from tqdm import tqdm
 
 from resnet import device as devices
 from resnet.detectors import offline, shipped
+from resnet.detectors.fused import fast, fast_tail
 from resnet.detectors.offline import Dense, OfflineDetector
 from resnet.detectors.run import stages
 from resnet.detectors.second import Namer, clues
@@ -81,14 +83,15 @@ def read_regions(
             true = torch.stack((width - true[:, 2], true[:, 1], width - true[:, 0], true[:, 3]), 1)
         labels = torch.tensor(scene.labels, dtype=torch.long)
         with torch.inference_mode(), devices.autocast(net.device, precision):
-            streams = stages(net, x)
+            streams = stages(fast(net), x)
             dense = detector.module.answer(streams)
             dense = Dense(*(part.float() for part in dense))
-            at, boxes = offline.proposals(dense, height, width, 100 if learn else offline.PROPOSALS)
+            at, boxes = offline.proposals(dense, height, width, 100 if learn else detector.boxes)
             at, boxes = at.cpu(), boxes.cpu()
             if learn:
                 at, boxes = learned(at, boxes, true, (width, height), draw)
-            features = detector.tail(streams["3"], [boxes.to(net.device)]).float().cpu()
+            tail = fast_tail(detector.tail, net)
+            features = tail(streams["3"], [boxes.to(net.device)]).float().cpu()
         overlap, nearest = torch.zeros(len(boxes)), torch.zeros(len(boxes), dtype=torch.long)
         if len(true) and len(boxes):
             overlap, nearest = box_iou(boxes, true).max(1)
@@ -146,16 +149,21 @@ def train(regions: Sequence[Regions], classes: int, seed: int) -> Namer:
     return namer.eval().requires_grad_(False)
 
 
-def mix(namer: Namer, regions: Sequence[Regions], most: int = 8) -> Tensor:
-    """How much each clue counts: logistic regression on held-out photos, [6].
+def mix(
+    namer: Namer, detector: shipped.Offline, regions: Sequence[Regions], most: int = 8
+) -> Tensor:
+    """How much each clue counts: logistic regression on held-out photos, [8].
 
     Args:
+        detector: of these regions; its classifier is asked as well.
         most: the likeliest classes of each box; the others are almost never right.
     """
     found, right = [], []
+    fc, aliases = copy.deepcopy(detector.trunk.fc).cpu(), detector.aliases.cpu()
     for r in regions:
-        named = namer(r.features.float())
-        clue = clues(r.dense.float(), r.fit.float(), named)
+        features = r.features.float()
+        said = fc(features)
+        clue = clues(r.dense.float(), r.fit.float(), namer(features), said, aliases)
         likely = (clue[..., 1] / 2 + clue[..., 3]).topk(min(most, clue.shape[1]), 1).indices
         found.append(clue.gather(1, likely[..., None].expand(-1, -1, clue.shape[2])).flatten(0, 1))
         iou = torch.zeros(likely.shape)
@@ -229,7 +237,7 @@ def main() -> None:
         return Regions(**torch.load(file, weights_only=True))
 
     namer = train(read(trained, "regions", True), len(names), options.seed)
-    namer.mix.copy_(mix(namer, read(held, "held out", False)))
+    namer.mix.copy_(mix(namer, detector, read(held, "held out", False)))
     state = {f"namer.{key}": value.contiguous() for key, value in namer.state_dict().items()}
     save_file(state, options.out / "namer.safetensors")
     print("counts of the clues: " + ", ".join(f"{value:.3f}" for value in namer.mix.tolist()))

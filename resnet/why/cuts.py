@@ -18,7 +18,7 @@ from torch import Tensor
 from resnet import lazy
 from resnet.detect import FLOOR
 from resnet.detections import Detections
-from resnet.detectors.packed import fast
+from resnet.detectors.fused import fast
 from resnet.detectors.sighting import Sighting, Streams
 from resnet.network import join
 from resnet.residual.gains import forward_only
