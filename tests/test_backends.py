@@ -1,5 +1,6 @@
 """Every way to run the trunk gives the same wires and the same answer."""
 
+import subprocess
 import sys
 
 import pytest
@@ -161,3 +162,29 @@ def test_who_is_twice_as_slow_is_timed_only_once_more(tiny, monkeypatch):
     times["eager"] = 0.19
     backends.choose(tiny, "fp32", seconds_of)
     assert timed.count("eager") == 1 + backends.RUNS
+
+LAID_OUT = """
+import torch
+from resnet.backends.prepacked import SEVERAL, Prepacked
+from resnet.network import ResNet50
+
+backend = Prepacked(ResNet50.load("he2015"))
+for count in (1, SEVERAL):
+    x = torch.zeros(count, 3, 224, 224).to(memory_format=torch.channels_last)
+    backend.trace(x)
+    with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):
+        print("begin", flush=True)
+        backend.trace(x)
+        backend.logits(x)
+"""
+
+
+def test_no_pass_lays_weights_out_anew():
+    done = subprocess.run(
+        [sys.executable, "-c", LAID_OUT], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout
+    assert said.count("begin") == 2
+    assert said.count(",convolution,") >= 2 * 2 * 53
+    assert ",reorder," not in said

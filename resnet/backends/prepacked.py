@@ -2,7 +2,9 @@
 
 torch lays the weights of a convolution out anew in every call; here it is done once, and the ReLU
 inside a branch is part of the convolution.  oneDNN must be told the size of the input when it
-chooses the layout: without, some convolutions take ten times as long (AVX2, torch 2.14).
+chooses the layout: without, some convolutions take ten times as long (AVX2, torch 2.14).  It may
+choose another one for a batch than for a single photo; with the wrong one it changes the weights
+back in every call, by its slowest way, and two photos take five times as long as one.
 
 The operators are private to torch (its compiler uses them), so everything is tried when the back
 end is made, and a torch without them is an error that says so: the ordinary pass then goes on.
@@ -20,6 +22,8 @@ from resnet.backends.folded import Folded
 from resnet.backends.trunk import Trunk
 from resnet.device import PRECISIONS
 from resnet.network import ResNet50, Trace
+
+SEVERAL = 8  # photos: on AVX2, batches of 4 to 16 want one layout, and those of 2 or 3 nearly the same
 
 
 class Prepacked:
@@ -73,13 +77,17 @@ class Fused:
 
     def __call__(self, x: Tensor, relu: bool = False) -> Tensor:
         return torch.ops.mkldnn._convolution_pointwise(
-            x, self._weight, self._bias, *self._how, "relu" if relu else "none", [], None
+            x, self._for(x), self._bias, *self._how, "relu" if relu else "none", [], None
         )
 
     def added(self, x: Tensor, other: Tensor) -> Tensor:
         return torch.ops.mkldnn._convolution_pointwise_.binary(
-            other, x, self._weight, self._bias, *self._how, "add", None, "relu", [], None
+            other, x, self._for(x), self._bias, *self._how, "add", None, "relu", [], None
         )
+
+    def _for(self, x: Tensor) -> Tensor:
+        """The weights, as an input of this shape wants them."""
+        return self._weight
 
 
 class Packed(Fused):
@@ -90,10 +98,23 @@ class Packed(Fused):
 
     def __init__(self, conv: Folded, side: int, type: torch.dtype):
         super().__init__(conv, side, type)
+        plain = self._weight
+        self._weight, batch = (self._laid_out(plain, count, side) for count in (1, SEVERAL))
+        self._batch = self._weight if _same_layout(self._weight, batch) else batch
+
+    def _for(self, x: Tensor) -> Tensor:
+        return self._weight if len(x) == 1 else self._batch
+
+    def _laid_out(self, plain: Tensor, count: int, side: int) -> Tensor:
         with torch.inference_mode(False):
-            self._weight = torch.ops.mkldnn._reorder_convolution_weight(
-                self._weight, *self._how, [1, self._weight.shape[1], side, side]
+            return torch.ops.mkldnn._reorder_convolution_weight(
+                plain, *self._how, [count, plain.shape[1], side, side]
             )
+
+
+def _same_layout(one: Tensor, other: Tensor) -> bool:
+    a, b = (torch.ops.mkldnn._get_mkldnn_serialized_md(weight) for weight in (one, other))
+    return torch.equal(a, b)
 
 
 def has_bf16() -> bool:
