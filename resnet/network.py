@@ -200,20 +200,29 @@ class ResNet50(nn.Module):
             x = self.block(name)(x)
         return self.head(x)
 
-    def trace(self, x: Tensor, precision: str = "") -> Trace:
+    @property
+    def last_stage(self) -> tuple[str, ...]:
+        """Its blocks: "4.0" ... "4.2"."""
+        stage = self.block_names[-1].split(".")[0]
+        return tuple(name for name in self.block_names if name.split(".")[0] == stage)
+
+    def trace(self, x: Tensor, precision: str = "", brief: bool = False) -> Trace:
         """The same forward pass with all 16 (S, F, output) kept; no gradients.
 
         Args:
             x: input tensor [N, 3, H, W], normalised as `spec` says.
             precision: of this pass, if not the network's own.
+            brief: keep the last stage's blocks alone, which the answer and its heat map need.
         """
         with torch.inference_mode(), devices.autocast(self.device, precision or self.precision):
             x = x.to(self.device, memory_format=torch.channels_last)
             stem = x = self.stem(x)
             blocks: dict[str, Wires] = {}
             for name in self.block_names:
-                blocks[name] = self.block(name).wires(x)
-                x = blocks[name].output
+                wires = self.block(name).wires(x)
+                x = wires.output
+                if not brief or name in self.last_stage:
+                    blocks[name] = wires
             return Trace(stem, blocks, self.head(x).float())
 
     def analyze(self, photo: view.PhotoLike | Photo) -> Analysis:

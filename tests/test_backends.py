@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -48,6 +49,15 @@ def test_all_wires_agree_on_a_tiny_network(tiny, x, name):
     backend, wanted = made(name, tiny), tiny.trace(x)
     agree(backend.trace(x), wanted, 1e-5)
     assert off(backend.logits(x), wanted.logits) < 1e-5
+
+
+@pytest.mark.parametrize("name", CPU)
+def test_a_brief_pass_keeps_the_last_stage_and_answers_the_same(tiny, x, name):
+    backend = made(name, tiny)
+    ours, whole = backend.trace(x, brief=True), backend.trace(x)
+    assert tuple(ours.blocks) == tiny.last_stage == ("4.0", "4.1")
+    wanted = {name: whole.blocks[name] for name in tiny.last_stage}
+    agree(ours, replace(whole, blocks=wanted), 1e-5)
 
 
 @pytest.mark.parametrize("name", CPU[1:])
@@ -162,6 +172,7 @@ def test_who_is_twice_as_slow_is_timed_only_once_more(tiny, monkeypatch):
     times["eager"] = 0.19
     backends.choose(tiny, "fp32", seconds_of)
     assert timed.count("eager") == 1 + backends.RUNS
+
 
 LAID_OUT = """
 import torch

@@ -319,7 +319,6 @@ def test_batched_equals_single(tiny, files):
     alone = {path: Engine(tiny).open(path).trace for path in paths}
     lane = Lane()
     engine = Engine(tiny, line=lane)
-    engine._each = 1
     x = torch.zeros(1, 3, 96, 96)
     kind = ("trace", id(engine.backend), tuple(x.shape))
     know(lane, kind, {1: 1.0, 2: 0.5, 4: 0.4, 8: 0.3, 16: 0.1})
@@ -328,7 +327,6 @@ def test_batched_equals_single(tiny, files):
         found = [pool.submit(engine.open, path) for path in paths]
         until(lambda: lane.waiting == len(paths))
         held.let_go()
-    lane.close()
     assert engine.stats()["batches"] == {12: 1}
     for path, future in zip(paths, found, strict=True):
         ours, wanted = future.result().trace, alone[path]
@@ -337,6 +335,8 @@ def test_batched_equals_single(tiny, files):
                 assert (one - other).abs().max() <= 1e-5 * other.abs().max(), name
                 assert one.untyped_storage().nbytes() == one.nbytes  # not the batch's memory
         assert (ours.logits - wanted.logits).abs().max() <= 1e-5 * wanted.logits.abs().max()
+    assert engine.stats()["batches"] == {1: 12, 12: 1}  # the wires, when somebody asked
+    lane.close()
 
 
 def mixed(engine: Engine, files, seed: int, count: int, workers: int) -> list[str]:

@@ -33,13 +33,16 @@ def test_a_frame_is_answered_and_not_kept(tiny_v1, image):
     assert engine.stats()["kept"] == 0
 
 
-def test_nothing_is_copied_for_a_frame(tiny_v1, image, monkeypatch):
-    engine, made = Engine(tiny_v1, backend=Plain(tiny_v1, "bf16")), []
+def test_a_frame_takes_one_pass_that_keeps_what_it_needs(tiny_v1, image, monkeypatch):
+    engine, kept = Engine(tiny_v1, backend=Plain(tiny_v1, "bf16")), []
     one_of = exact.one_of
-    monkeypatch.setattr(exact, "one_of", lambda *given: made.append(1) or one_of(*given))
+    monkeypatch.setattr(
+        exact, "one_of", lambda *given: kept.append(tuple(given[1].blocks)) or one_of(*given)
+    )
     html = live.frame(engine, event(image))
     best = engine.look(base64.b64decode(image)).top(1)[0]
-    assert best.label in html and made == [1]  # the second look's
+    assert best.label in html
+    assert kept == [tiny_v1.last_stage, tiny_v1.block_names]  # the frame's, and the second look's
 
 
 def test_a_frame_is_dropped_while_a_photo_waits(tiny_v1, image):

@@ -33,11 +33,12 @@ class Backend(Protocol):
         """Of the pass: `fp32`, `bf16` or `fp16`."""
         ...
 
-    def trace(self, x: Tensor) -> Trace:
+    def trace(self, x: Tensor, brief: bool = False) -> Trace:
         """The pass with S, F and output of every block kept; logits float32.
 
         Args:
             x: input tensor [N, 3, H, W], normalised as the weights say.
+            brief: keep the last stage's blocks alone.
         """
         ...
 
@@ -55,9 +56,9 @@ class Eager:
         self.net = net
         self.precision = precision
 
-    def trace(self, x: Tensor) -> Trace:
+    def trace(self, x: Tensor, brief: bool = False) -> Trace:
         """As `Backend`."""
-        return self.net.trace(x, self.precision)
+        return self.net.trace(x, self.precision, brief)
 
     def logits(self, x: Tensor) -> Tensor:
         """As `Backend`."""

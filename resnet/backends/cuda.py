@@ -44,15 +44,15 @@ class Graphed:
         self._copies = torch.cuda.Stream(self._device)
         self._recorded: dict[int, _Recorded] = {}
 
-    def trace(self, x: Tensor) -> Trace:
+    def trace(self, x: Tensor, brief: bool = False) -> Trace:
         """As `Backend`; the wires are copies, which the next pass does not overwrite."""
         if len(x) not in SIZES or x.shape[2:] != (self._side, self._side):
-            return self._plain.trace(x)
+            return self._plain.trace(x, brief)
         kept = self._recorded.get(len(x)) or self._record(len(x))
         self._send(x, kept.input)
         kept.graph.replay()
         with torch.inference_mode():
-            return _copied(kept.trace)
+            return _copied(kept.trace, self.net.last_stage if brief else self.net.block_names)
 
     def logits(self, x: Tensor) -> Tensor:
         """As `Backend`."""
@@ -79,11 +79,12 @@ class Graphed:
         return kept
 
 
-def _copied(trace: Trace) -> Trace:
+def _copied(trace: Trace, names: tuple[str, ...]) -> Trace:
     stem = stream = trace.stem.clone()
     blocks: dict[str, Wires] = {}
     before = trace.stem
-    for name, (shortcut, branch, output) in trace.blocks.items():
+    for name in names:
+        shortcut, branch, output = trace.blocks[name]
         s = stream if shortcut is before else shortcut.clone()
         blocks[name] = Wires(s, branch.clone(), output.clone())
         stream, before = blocks[name].output, output

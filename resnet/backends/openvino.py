@@ -50,22 +50,22 @@ class OpenVino:
         }
         self._tensor = openvino.Tensor
         side = net.spec.crop
-        wires = _model(net, side, keep=True)
-        self._kept = core.compile_model(wires, "CPU", how).create_infer_request()
-        self._bare: Any = None
-        self._compile = lambda: core.compile_model(_model(net, side, keep=False), "CPU", how)
+        self._compile = lambda kept: core.compile_model(_model(net, side, kept), "CPU", how)
+        self._requests: dict[tuple[str, ...], Any] = {}  # by the blocks that are kept
+        self._request(net.block_names)
         self._side = side
 
-    def trace(self, x: Tensor) -> Trace:
+    def trace(self, x: Tensor, brief: bool = False) -> Trace:
         """As `Backend`; inputs of another height or width go through the ordinary pass."""
         if x.shape[2:] != (self._side, self._side):
-            return self.net.trace(x)
+            return self.net.trace(x, brief=brief)
+        kept = self.net.last_stage if brief else self.net.block_names
         with torch.inference_mode():
-            outs = self._run(self._kept, x)
-            stem, logits = outs[0], outs[1]
+            outs = self._run(self._request(kept), x)
+            logits, stem = outs[:2]
             rest, stream = iter(outs[2:]), stem
             blocks: dict[str, Wires] = {}
-            for name in self.net.block_names:
+            for name in kept:
                 shortcut = stream if self.net.block(name).downsample is None else next(rest)
                 blocks[name] = wires = Wires(shortcut, next(rest), next(rest))
                 stream = wires.output
@@ -75,9 +75,13 @@ class OpenVino:
         """As `Backend`."""
         if x.shape[2:] != (self._side, self._side):
             return self.net.trace(x).logits
-        if self._bare is None:
-            self._bare = self._compile().create_infer_request()
-        return self._run(self._bare, x)[0]
+        return self._run(self._request(()), x)[0]
+
+    def _request(self, kept: tuple[str, ...]) -> Any:
+        """What runs the model that keeps these blocks; compiled when it is first asked for."""
+        if kept not in self._requests:
+            self._requests[kept] = self._compile(kept).create_infer_request()
+        return self._requests[kept]
 
     def _run(self, request: Any, x: Tensor) -> list[Tensor]:
         outs = []
@@ -90,8 +94,12 @@ class OpenVino:
         return outs
 
 
-def _model(net: ResNet50, side: int, keep: bool) -> Any:
-    """The network in OpenVINO's operations; outputs stem, logits, then S (if projected), F, H."""
+def _model(net: ResNet50, side: int, keep: tuple[str, ...]) -> Any:
+    """The network in OpenVINO's operations; outputs logits, stem, then S (if projected), F, H.
+
+    Args:
+        keep: the blocks whose wires are among the outputs; without any, the logits stand alone.
+    """
     import openvino
     from openvino import opset13 as op
 
@@ -115,9 +123,10 @@ def _model(net: ResNet50, side: int, keep: bool) -> Any:
         shortcut = x if block.projection is None else conv(x, block.projection)
         f = branch(x, block)
         x = op.relu(op.add(shortcut, f))
-        kept += [f, x] if block.projection is None else [shortcut, f, x]
+        if name in keep:
+            kept += [f, x] if block.projection is None else [shortcut, f, x]
     mean = op.reduce_mean(x, op.constant(np.array([2, 3])), False)
     logits = op.matmul(mean, op.constant(net.fc.weight.numpy()), False, True)
     logits = op.add(logits, op.constant(net.fc.bias.view(1, -1).numpy()))
-    outs = [op.result(out) for out in ([stem, logits, *kept] if keep else [logits])]
+    outs = [op.result(out) for out in ([logits, stem, *kept] if keep else [logits])]
     return openvino.Model(outs, [start], "resnet")

@@ -28,9 +28,9 @@ class Plain:
         type = PRECISIONS[precision]
         self._trunk = Trunk(net, partial(PlainConv, type=type, device=net.device), type)
 
-    def trace(self, x: Tensor) -> Trace:
+    def trace(self, x: Tensor, brief: bool = False) -> Trace:
         """As `Backend`."""
-        return self._trunk.trace(x)
+        return self._trunk.trace(x, brief)
 
     def logits(self, x: Tensor) -> Tensor:
         """As `Backend`."""

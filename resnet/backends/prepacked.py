@@ -23,7 +23,9 @@ from resnet.backends.trunk import Trunk
 from resnet.device import PRECISIONS
 from resnet.network import ResNet50, Trace
 
-SEVERAL = 8  # photos: on AVX2, batches of 4 to 16 want one layout, and those of 2 or 3 nearly the same
+SEVERAL = (
+    8  # photos: on AVX2, batches of 4 to 16 want one layout, and those of 2 or 3 nearly the same
+)
 
 
 class Prepacked:
@@ -55,9 +57,11 @@ class Prepacked:
             fault = type_name(error)
             raise BackendError(f"this torch does not pack weights ({fault})") from error
 
-    def trace(self, x: Tensor) -> Trace:
+    def trace(self, x: Tensor, brief: bool = False) -> Trace:
         """As `Backend`; inputs of another side go through the ordinary pass."""
-        return self._trunk.trace(x) if self._fits(x) else self.net.trace(x)
+        if self._fits(x):
+            return self._trunk.trace(x, brief)
+        return self.net.trace(x, brief=brief)
 
     def logits(self, x: Tensor) -> Tensor:
         """As `Backend`."""

@@ -52,12 +52,20 @@ class Trunk:
             self.blocks[name] = RunBlock(folded, side, make)
             side = folded.side_after(side)
 
-    def trace(self, x: Tensor) -> Trace:
-        """Input [N, 3, side, side] -> every wire in the trunk's type, logits float32."""
+    def trace(self, x: Tensor, brief: bool = False) -> Trace:
+        """Input [N, 3, side, side] -> every wire in the trunk's type, logits float32.
+
+        Args:
+            brief: keep the last stage's blocks alone.
+        """
+        last = self.net.last_stage
         with torch.inference_mode():
             stem = x = self.begin(x)
             blocks: dict[str, Wires] = {}
             for name, block in self.blocks.items():
+                if brief and name not in last:
+                    x = block.output(x)  # never written over the stem: stages begin by projecting
+                    continue
                 blocks[name] = block.wires(x)
                 x = blocks[name].output
             return Trace(stem, blocks, self._end(x))

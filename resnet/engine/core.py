@@ -7,7 +7,9 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +20,13 @@ from torch import Tensor
 from resnet import heap, view
 from resnet.analysis import Analysis
 from resnet.backends.base import Backend, Eager
-from resnet.engine import exact, lane, sizes
+from resnet.engine import exact, lane
 from resnet.engine.caller import EngineError
+from resnet.engine.later import Later
 from resnet.engine.memory import Memory, weight
 from resnet.engine.stats import Stats
 from resnet.images import Photo, read_file, read_photo
-from resnet.network import ResNet50
+from resnet.network import ResNet50, Trace, Wires
 
 if TYPE_CHECKING:
     from resnet.detectors.sighting import Sighting
@@ -64,7 +67,6 @@ class Engine:
         self._tuned = threading.Event()  # clear while back ends are being timed
         self._tuned.set()
         self._turn = lane.Turn(self.lane)
-        self._each = 0  # bytes of one photo's trace, once one was made
 
     @property
     def memory(self) -> int:
@@ -85,13 +87,19 @@ class Engine:
         """
         key, data = self._content(path)
 
-        return self._memory.once(key, lambda: self.look(data or read_file(path)), size)
+        def made() -> Analysis:
+            analysis = self.look(data or read_file(path))
+            if isinstance(analysis.trace.blocks, Later):
+                analysis.trace.blocks.tell = partial(self._memory.grow, key)
+            return analysis
+
+        return self._memory.once(key, made, size)
 
     def look(self, data: bytes, brief: bool = False) -> Analysis:
         """The analysis of a file's bytes, past the memory: a photo that nobody asks for twice.
 
         Args:
-            brief: for the answer and the last block's heat map alone; see `trace`.
+            brief: for the answer and its heat map alone; see `trace`.
 
         Raises:
             resnet.images.ImageError: as `open`.
@@ -105,29 +113,38 @@ class Engine:
         trace = self.trace(x, brief)
         return Analysis(self.net, photo, seen, trace, time.perf_counter() - started)
 
-    def trace(self, x: Tensor, brief: bool = False) -> Any:
+    def trace(self, x: Tensor, brief: bool = False) -> Trace:
         """One input's trace, by the back end and in turn; float32, whatever ran.
+
+        In a crowd, when photos share a pass, it keeps what their answers and heat maps need;
+        whoever asks for the other blocks' wires has them made by a pass of their own.
 
         Args:
             x: [1, 3, H, W], normalised.
-            brief: a lone photo's wires may stay as the back end left them, in its precision:
-                making all exact takes as long as the pass in bf16, and a frame is soon gone.
+            brief: so it is for a lone photo, too.
         """
         backend = self.backend
 
         def run(inputs: list[Tensor]) -> list[tuple]:
-            trace = backend.trace(torch.cat(inputs) if len(inputs) > 1 else inputs[0])
+            several = len(inputs) > 1
+            trace = backend.trace(torch.cat(inputs) if several else inputs[0], brief or several)
             return [(trace, i, len(inputs)) for i in range(len(inputs))]
 
-        most = min(sizes.MOST, max(1, self.memory // self._each)) if self._each else 1
         kind = ("trace", id(backend), tuple(x.shape))
-        batch = self.lane.do(run, x, kind, most, self.told.tell)
-        if brief and len(x) == batch[2]:
-            return batch[0]
+        batch = self.lane.do(run, x, kind, tell=self.told.tell)
         with self.timed("copy"):
             trace = exact.one_of(self.net, *batch)
-        self._each = self._each or exact.nbytes(trace)
-        return trace
+        if len(trace.blocks) == len(self.net.block_names):
+            return trace
+        blocks = Later(self.net.block_names, trace.blocks, x, self._wires)
+        return replace(trace, blocks=blocks)
+
+    def _wires(self, x: Tensor) -> Mapping[str, Wires]:
+        backend = self.backend
+        kind = ("wires", id(backend), tuple(x.shape))
+        trace = self.lane.do(lambda inputs: [backend.trace(inputs[0])], x, kind, 1, self.told.tell)
+        with self.timed("copy"):
+            return exact.one_of(self.net, trace, 0, 1).blocks
 
     def logits(self, x: Tensor) -> Tensor:
         """A batch's logits, float32 [N, classes] on the CPU, in turn; nothing is kept.

@@ -81,12 +81,15 @@ class Exact(Mapping[str, Wires]):
 
 def nbytes(trace: Trace) -> int:
     """Bytes of a trace in float32; a tensor shared by two blocks counts once."""
-    if isinstance(trace.blocks, Exact):
-        return trace.blocks.nbytes + trace.stem.nbytes + trace.logits.nbytes
-    tensors = [trace.stem, trace.logits]
-    for wires in trace.blocks.values():
-        tensors += wires
-    return unique(tensors)
+    return unique([trace.stem, trace.logits]) + held(trace.blocks)
+
+
+def held(blocks: Mapping[str, Wires]) -> int:
+    """Bytes of wires in float32; of those that are made when asked for, as the mapping counts."""
+    known = getattr(blocks, "nbytes", None)
+    if known is not None:
+        return known
+    return unique(part for wires in blocks.values() for part in wires)
 
 
 def unique(tensors: Iterable[Tensor]) -> int:

@@ -84,6 +84,14 @@ class Memory:
             kept = self._touch(key)
             return kept.value if kept else None
 
+    def grow(self, key: tuple, more: int) -> None:
+        """What is kept under a key, if it still is, has become so many bytes larger."""
+        with self._lock:
+            if kept := self._kept.get(key):
+                kept.bytes += more
+                self.bytes += more
+                self._shrink({key, self._parents.get(key)})
+
     def forget(self, key: tuple) -> None:
         """Let a result and all that was made from it go."""
         with self._lock:
@@ -119,12 +127,15 @@ class Memory:
                 self._kept.move_to_end(of)
             self._kept[key] = Kept(value, weight)
             self.bytes += weight
-            spared = {key, of}
-            while self.bytes > self.room:
-                oldest = next((k for k in self._kept if k not in spared), None)
-                if oldest is None:
-                    return
-                self._drop(oldest)
+            self._shrink({key, of})
+
+    def _shrink(self, spared: set[tuple | None]) -> None:
+        """Let the oldest go until there is room."""
+        while self.bytes > self.room:
+            oldest = next((k for k in self._kept if k not in spared), None)
+            if oldest is None:
+                return
+            self._drop(oldest)
 
     def _drop(self, key: tuple) -> None:
         kept = self._kept.pop(key, None)

@@ -107,9 +107,10 @@ def _parts(net: ResNet50, trace: Trace) -> list[tuple[str, Tensor]]:
     """What each part of the last stage wrote into the final stream, float64 [C, h, w] each."""
     last = net.block_names[-1].split(".")[0]
     parts: list[tuple[str, Tensor]] = []
-    for step, (name, wires) in zip(plan_of(trace), trace.blocks.items(), strict=True):
+    for step, name in zip(plan_of(trace), trace.blocks, strict=True):
         if step.block.split(".")[0] != last:
             continue
+        wires = trace.blocks[name]
         gate = (wires.output[0] > 0).double()
         if net.block(step.block).downsample is not None:
             parts = [("P", step.shortcut * gate * wires.shortcut[0].double())]
