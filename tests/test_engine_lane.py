@@ -299,6 +299,19 @@ def test_a_size_that_was_disturbed_is_not_ruled_out_and_one_that_got_slow_is_lef
     assert sizes.seconds[4] == 2.0 and sizes.limit(4) == 1
 
 
+def test_the_lane_keeps_its_threads_when_others_are_told_theirs_before_its_first_work():
+    before = torch.get_num_threads()
+    lane = Lane(threads=2)
+    try:
+        lane.do(lambda payloads: payloads)  # as `settle`
+        torch.set_num_threads(1)
+        assert lane.do(lambda _: [torch.get_num_threads()]) == 2
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+        lane.close()
+
+
 # The engine through all of it
 
 

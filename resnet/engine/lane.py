@@ -195,7 +195,7 @@ class Lane:
     # In the lane's thread
 
     def _work(self) -> None:
-        torch.set_num_threads(self.threads)
+        _set_threads(self.threads)
         used, tidied = False, time.monotonic()
         while True:
             with self._free:
@@ -329,6 +329,8 @@ def threads(count: int) -> Iterator[None]:
 
 
 def _set_threads(count: int) -> None:
+    # It matters that torch is asked first: a thread's first work, or question, sets its count to
+    # what any thread has set last, and what was set in it before is lost.
     if count != torch.get_num_threads():
         torch.set_num_threads(count)
 

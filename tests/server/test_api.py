@@ -18,6 +18,7 @@ from resnet import verbs
 from resnet.engine import Engine
 from resnet.server import users
 from resnet.server.api.negotiate import chosen
+from resnet.server.api.work import AT_ONCE
 from resnet.server.visit import Refusal
 from server.attacks import wait_for
 from server.conftest import PASSWORDS, guarded, web
@@ -241,11 +242,11 @@ def test_work_of_one_program_is_bounded_and_others_take_turns(engine, tmp_path, 
         threads = [threading.Thread(target=post, args=("10.0.0.1",)) for _ in range(12)]
         for thread in threads:
             thread.start()
-        wait_for(lambda: len(line) == 8)
+        wait_for(lambda: len(line) == 12 - AT_ONCE)
         assert post("10.0.0.1") == 429
         threads.append(threading.Thread(target=post, args=("10.0.0.2",)))
         threads[-1].start()
-        wait_for(lambda: len(line) == 9)
+        wait_for(lambda: len(line) == 13 - AT_ONCE)
         assert line[0].owner == "address:10.0.0.2"
         release.set()
         for thread in threads:

@@ -24,7 +24,7 @@ from resnet.server.settings import Settings
 from resnet.server.turns import LEFT, Line, work_for
 from resnet.server.visit import Refusal, visit_of
 
-AT_ONCE = 4  # verbs that run beside one another; they share the network
+AT_ONCE = 8  # verbs that run beside one another: photos that wait for the network share a pass
 Made = TypeVar("Made")
 
 
