@@ -214,6 +214,7 @@ class ResNet50(nn.Module):
             precision: of this pass, if not the network's own.
             brief: keep the last stage's blocks alone, which the answer and its heat map need.
         """
+        kept = self.last_stage if brief else self.block_names
         with torch.inference_mode(), devices.autocast(self.device, precision or self.precision):
             x = x.to(self.device, memory_format=torch.channels_last)
             stem = x = self.stem(x)
@@ -221,7 +222,7 @@ class ResNet50(nn.Module):
             for name in self.block_names:
                 wires = self.block(name).wires(x)
                 x = wires.output
-                if not brief or name in self.last_stage:
+                if name in kept:
                     blocks[name] = wires
             return Trace(stem, blocks, self.head(x).float())
 

@@ -23,9 +23,8 @@ from resnet.backends.trunk import Trunk
 from resnet.device import PRECISIONS
 from resnet.network import ResNet50, Trace
 
-SEVERAL = (
-    8  # photos: on AVX2, batches of 4 to 16 want one layout, and those of 2 or 3 nearly the same
-)
+# On AVX2, batches of 4 to 16 photos want one layout, and those of 2 or 3 nearly the same.
+SEVERAL = 8
 
 
 class Prepacked:

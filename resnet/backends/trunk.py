@@ -58,12 +58,12 @@ class Trunk:
         Args:
             brief: keep the last stage's blocks alone.
         """
-        last = self.net.last_stage
+        kept = self.net.last_stage if brief else self.net.block_names
         with torch.inference_mode():
             stem = x = self.begin(x)
             blocks: dict[str, Wires] = {}
             for name, block in self.blocks.items():
-                if brief and name not in last:
+                if name not in kept:
                     x = block.output(x)  # never written over the stem: stages begin by projecting
                     continue
                 blocks[name] = block.wires(x)

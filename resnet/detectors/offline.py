@@ -43,7 +43,7 @@ class OfflineDetector(nn.Module):
 
     def __init__(self, trunk: ResNet50, classes: int):
         super().__init__()
-        last = [name for name in trunk.block_names if name.startswith("4.")]
+        last = trunk.last_stage
         self.layer4 = nn.Sequential()
         for name in last:
             original = trunk.block(name)

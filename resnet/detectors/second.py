@@ -32,7 +32,7 @@ class Tail(nn.Module):
 
     def __init__(self, net: ResNet50):
         super().__init__()
-        self.blocks = [_unstrided(net.block(n)) for n in net.block_names if n.startswith("4.")]
+        self.blocks = [_unstrided(net.block(name)) for name in net.last_stage]
 
     def forward(self, stage3: Tensor, boxes: Sequence[Tensor]) -> Tensor:
         """Mean features of regions, [boxes, 2048].

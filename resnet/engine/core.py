@@ -90,7 +90,7 @@ class Engine:
         def made() -> Analysis:
             analysis = self.look(data or read_file(path))
             if isinstance(analysis.trace.blocks, Later):
-                analysis.trace.blocks.tell = partial(self._memory.grow, key)
+                analysis.trace.blocks.tell = partial(self._memory.reweigh, key, size)
             return analysis
 
         return self._memory.once(key, made, size)

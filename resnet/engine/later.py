@@ -1,8 +1,8 @@
 """Wires that are made when somebody asks: what a pass in a crowd does not keep.
 
-All wires of a photo are 44 MB in float32.  Where photos share a pass, writing them and giving each
-photo its own copy takes longer than the pass itself, and most visitors look at the answer and its
-heat map alone.
+All wires of a photo are 44 MB in float32.  Where photos shared a pass, writing them and giving each
+photo its own copy was a third of the time of 16 users' photos (AVX2); an answer and its heat map
+need none of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from resnet.network import Wires
 Blocks = Mapping[str, Wires]
 
 
-def ignore(more: int) -> None:
+def ignore() -> None:
     """Nobody wants to know."""
 
 
@@ -40,7 +40,7 @@ class Later(Mapping[str, Wires]):
         self._input, self._make = input, make
         self._made: Blocks | None = None
         self._lock = threading.Lock()
-        self.tell: Callable[[int], None] = ignore  # hears by how many bytes this has grown
+        self.tell: Callable[[], object] = ignore  # hears that this has grown
 
     @property
     def nbytes(self) -> int:
@@ -74,6 +74,6 @@ class Later(Mapping[str, Wires]):
                 if first:
                     self._made = made
             if first:
-                self.tell(exact.held(made))
+                self.tell()
         assert self._made is not None
         return self._made

@@ -84,12 +84,13 @@ class Memory:
             kept = self._touch(key)
             return kept.value if kept else None
 
-    def grow(self, key: tuple, more: int) -> None:
-        """What is kept under a key, if it still is, has become so many bytes larger."""
+    def reweigh(self, key: tuple, weigh: Callable[[Any], int]) -> None:
+        """What is kept under a key, if anything still is, may have grown."""
         with self._lock:
             if kept := self._kept.get(key):
-                kept.bytes += more
-                self.bytes += more
+                self.bytes -= kept.bytes
+                kept.bytes = weigh(kept.value)
+                self.bytes += kept.bytes
                 self._shrink({key, self._parents.get(key)})
 
     def forget(self, key: tuple) -> None:

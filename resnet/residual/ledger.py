@@ -105,10 +105,9 @@ def _contrast(values: Tensor, index: int, against: Against) -> Tensor:
 
 def _parts(net: ResNet50, trace: Trace) -> list[tuple[str, Tensor]]:
     """What each part of the last stage wrote into the final stream, float64 [C, h, w] each."""
-    last = net.block_names[-1].split(".")[0]
     parts: list[tuple[str, Tensor]] = []
     for step, name in zip(plan_of(trace), trace.blocks, strict=True):
-        if step.block.split(".")[0] != last:
+        if step.block not in net.last_stage:
             continue
         wires = trace.blocks[name]
         gate = (wires.output[0] > 0).double()

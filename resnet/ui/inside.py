@@ -159,19 +159,19 @@ def inside_tab(engine: Engine, shared: SharedPhoto, tab: gr.Tab) -> gr.State:
             }  # fmt: skip
         try:
             base = engine.open(path)
-        except ImageError as error:
+            index = base.top(1)[0].index if index is None else int(index)
+            state = replace(state, path=path, index=index)
+            now = rewire(engine, state)
+            return {
+                bench: state,
+                picture: diagram(engine, now, state, measure),
+                outcome: outcome_html(base, now, state),
+                pairs: shown(before_after_html(base, now)),
+                chosen: index,
+                problem: hidden(),
+            }
+        except ImageError as error:  # also of wires that did not get their turn
             return {problem: shown(messages.problem(str(error)))}
-        index = base.top(1)[0].index if index is None else int(index)
-        state = replace(state, path=path, index=index)
-        now = rewire(engine, state)
-        return {
-            bench: state,
-            picture: diagram(engine, now, state, measure),
-            outcome: outcome_html(base, now, state),
-            pairs: shown(before_after_html(base, now)),
-            chosen: index,
-            problem: hidden(),
-        }
 
     def on_open(path, state, measure):
         return show(path, state, measure, None)

@@ -74,17 +74,20 @@ def figures_part(engine: Engine, bench: gr.State) -> gr.HTML:
             found = numbers_of(state, key)
             partner = figures.PARTNERS.get(key) if state.setting.trained else None
             beside = numbers_of(state, partner) if partner else None
+            changed = not state.setting.trained
+            html = figures.drawn(_BY_KEY[key], base, state.index, changed, found, beside)
         except ImageError as error:
             return [messages.problem(str(error)), *buttons]
-        changed = not state.setting.trained
-        html = figures.drawn(_BY_KEY[key], base, state.index, changed, found, beside)
         return [html, *buttons]
 
     def measure(state: Bench, key: str):
         if key == "depth":
             yield from figures.depth_steps()
         elif state.path:
-            yield from figures.paths_steps(engine.open(state.path), state.index)
+            try:
+                yield from figures.paths_steps(engine.open(state.path), state.index)
+            except ImageError as error:
+                yield messages.problem(str(error))
         else:
             yield _EMPTY
 
@@ -93,9 +96,12 @@ def figures_part(engine: Engine, bench: gr.State) -> gr.HTML:
             raise gr.Error(
                 "Choose a photo and a figure first.", title="No numbers yet", print_exception=False
             )
-        about = figures.manifest(engine.open(state.path), state.index)
-        about["gains"], about["swap"] = state.setting.gains, state.setting.swap
-        return about, numbers_of(state, key)
+        try:
+            about = figures.manifest(engine.open(state.path), state.index)
+            about["gains"], about["swap"] = state.setting.gains, state.setting.swap
+            return about, numbers_of(state, key)
+        except ImageError as error:
+            raise gr.Error(str(error), title="No download", print_exception=False) from error
 
     def as_csv(state: Bench, key: str):
         _, found = parcel(state, key)
